@@ -1,0 +1,3 @@
+//! The memtftp program.
+
+fn main() {}
