@@ -1,0 +1,103 @@
+//! What a driver may set.
+
+use std::time::Duration;
+
+use crate::endpoint::SocketId;
+
+/// When to send again and when to give up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Wait for the first answer before sending again (RFC 6298: 1 s). The `timeout` option of
+    /// RFC 2349 replaces it, and the ceiling with it.
+    pub initial: Duration,
+    /// The shortest wait, however fast the network. Guards against scheduling noise at the peer.
+    pub floor: Duration,
+    /// The longest wait; back-off stops here.
+    pub ceiling: Duration,
+    /// Silence after which a transfer is given up.
+    pub patience: Duration,
+    /// The same before the peer's first answer. Shorter, since a spoofed request costs this much.
+    pub opening_patience: Duration,
+}
+
+impl Timing {
+    /// This timing under the negotiated `timeout` option, in seconds (RFC 2349).
+    pub(crate) fn with_timeout_option(self, seconds: Option<u8>) -> Timing {
+        let Some(seconds) = seconds else { return self };
+        let asked = Duration::from_secs(u64::from(seconds));
+        // A client that asks for minutes between packets must not be given up before the second.
+        Timing {
+            initial: asked,
+            ceiling: asked,
+            patience: self.patience.max(asked * 4),
+            opening_patience: self.opening_patience.max(asked * 2),
+            ..self
+        }
+    }
+}
+
+impl Default for Timing {
+    fn default() -> Timing {
+        Timing {
+            initial: Duration::from_secs(1),
+            floor: Duration::from_millis(30),
+            ceiling: Duration::from_secs(8),
+            patience: Duration::from_secs(60),
+            opening_patience: Duration::from_secs(16),
+        }
+    }
+}
+
+/// What a socket of the driver is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SocketRole {
+    /// Requests arrive here; each transfer moves to one of these sockets. Naming the socket itself
+    /// is single-port operation.
+    Listening {
+        /// Where transfers of requests that arrive here run; must not be empty.
+        transfers: Vec<SocketId>,
+    },
+    /// Only packets of transfers arrive here.
+    Transfer,
+}
+
+/// Settings of an [`Endpoint`](crate::Endpoint).
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The role of each socket; a [`SocketId`] is an index into this.
+    pub sockets: Vec<SocketRole>,
+    /// When to send again and when to give up.
+    pub timing: Timing,
+    /// Live sessions; a request over it is refused as busy.
+    pub max_sessions: usize,
+    /// Live sessions of one client address; a request over it is refused as busy.
+    pub max_sessions_per_client: usize,
+    /// How long a finished session is remembered, so that a repeated last block is acknowledged
+    /// again and late packets are not mistaken for strangers.
+    pub linger: Duration,
+    /// Finished sessions that are remembered; over it the oldest is forgotten.
+    pub max_lingering: usize,
+    /// Answers to packets of unknown transfers, a second (RFC 1350: ERROR 5). Over it: silence.
+    pub stray_answers_per_second: u32,
+    /// Blocks in one [`Transmit::Run`](crate::Transmit::Run), at most. One session sends this much,
+    /// then the next has its turn.
+    pub max_run: u16,
+    /// Seed for the choice of transfer sockets. Take it from the system's randomness.
+    pub seed: u64,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            sockets: Vec::new(),
+            timing: Timing::default(),
+            max_sessions: 100_000,
+            max_sessions_per_client: 4_096,
+            linger: Duration::from_secs(10),
+            max_lingering: 4_096,
+            stray_answers_per_second: 100,
+            max_run: 32,
+            seed: 0,
+        }
+    }
+}

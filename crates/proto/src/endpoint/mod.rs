@@ -1,0 +1,424 @@
+//! A whole server without its sockets.
+
+mod request;
+mod session;
+mod transfer;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+
+use foldhash::quality::RandomState;
+use slotmap::SlotMap;
+
+use self::session::{Session, State};
+use crate::block::BlockIndex;
+use crate::config::{Config, SocketRole};
+use crate::control::ControlPacket;
+use crate::counters::{Counters, DropReason};
+use crate::files::{Files, Refusal};
+use crate::packet::{ErrorCode, Packet};
+use crate::receiver::Dally;
+use crate::record::{Outcome, Record};
+use crate::sender::{Expiry, Offer};
+use crate::time::Time;
+use crate::timer::Wheel;
+
+/// Small packets that wait to be sent, at most; over it they are dropped and counted. A driver
+/// that drains after each batch stays far below.
+const MAX_CONTROLS: usize = 4_096;
+
+const SHUTTING_DOWN: &str = "server is shutting down";
+
+slotmap::new_key_type! {
+    /// Names one session; never used again for another.
+    pub struct SessionId;
+}
+
+/// One of the driver's sockets: an index into [`Config::sockets`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SocketId(pub u16);
+
+/// Our end and theirs: where a datagram came from or goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Our socket, and with it our TID.
+    pub socket: SocketId,
+    /// Their address and port, the port being their TID.
+    pub peer: SocketAddr,
+    /// The address of ours that they sent to, and that answers must leave from; `None` where the
+    /// driver cannot tell.
+    pub local: Option<IpAddr>,
+}
+
+/// A datagram that arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// Where it came from and where it arrived.
+    pub route: Route,
+    /// False if it was sent to a broadcast or multicast address.
+    pub directed: bool,
+    /// Its bytes.
+    pub payload: &'a [u8],
+}
+
+/// Something to send.
+#[derive(Clone, Copy, Debug)]
+pub enum Transmit {
+    /// One small packet.
+    Control {
+        /// Where it goes.
+        route: Route,
+        /// The packet.
+        packet: ControlPacket,
+    },
+    /// Consecutive blocks of one file, each a DATA packet.
+    Run(Run),
+}
+
+/// Consecutive blocks of one session. Their bytes are lent by [`Endpoint::payload`].
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// Where they go.
+    pub route: Route,
+    /// Whose they are.
+    pub session: SessionId,
+    /// The first block.
+    pub first: BlockIndex,
+    /// How many, from 1. Each has `blksize` bytes, but the last of the file has fewer.
+    pub blocks: u16,
+    /// Bytes in a full block.
+    pub blksize: u16,
+}
+
+/// All sessions of one worker.
+///
+/// Order of calls, for ever: any of `handle_datagram`, `handle_timeout` and `resolve_*`; then
+/// [`poll_transmit`](Endpoint::poll_transmit) until it gives nothing, sending what it gives before
+/// the next `handle_*`; then [`poll_record`](Endpoint::poll_record) until it gives nothing; then
+/// wait until a datagram comes or [`poll_timeout`](Endpoint::poll_timeout) has passed. Extra calls
+/// are harmless. After `handle_timeout(t)`, `poll_timeout` gives nothing or a time later than `t`.
+///
+/// Each call does a bounded amount of work: one datagram, one run, or the timers that are due.
+#[derive(Debug)]
+pub struct Endpoint<F: Files> {
+    config: Config,
+    files: F,
+    sessions: SlotMap<SessionId, Session<F>>,
+    /// The session of each client port, live or lingering.
+    index: HashMap<(SocketAddr, Option<IpAddr>), SessionId, RandomState>,
+    /// Live sessions of each client address.
+    clients: HashMap<IpAddr, usize, RandomState>,
+    live: usize,
+    wheel: Wheel<SessionId>,
+    due: Vec<(SessionId, u64)>,
+    /// Sessions that may have something to send, each once, in turn.
+    ready: VecDeque<SessionId>,
+    controls: VecDeque<(Route, ControlPacket)>,
+    records: VecDeque<Record>,
+    /// Finished sessions, oldest first. Some are gone already.
+    lingering: VecDeque<SessionId>,
+    stray_answers: StrayAnswers,
+    counters: Counters,
+    random: u64,
+    last_socket: SocketId,
+    draining: bool,
+}
+
+impl<F: Files> Endpoint<F> {
+    /// Makes an endpoint without sessions.
+    pub fn new(config: Config, files: F) -> Endpoint<F> {
+        Endpoint {
+            files,
+            sessions: SlotMap::with_key(),
+            index: HashMap::default(),
+            clients: HashMap::default(),
+            live: 0,
+            wheel: Wheel::new(),
+            due: Vec::new(),
+            ready: VecDeque::new(),
+            controls: VecDeque::new(),
+            records: VecDeque::new(),
+            lingering: VecDeque::new(),
+            stray_answers: StrayAnswers::default(),
+            counters: Counters::default(),
+            random: config.seed,
+            last_socket: SocketId(u16::MAX),
+            draining: false,
+            config,
+        }
+    }
+
+    /// Takes a datagram.
+    pub fn handle_datagram(&mut self, now: Time, datagram: &Datagram<'_>) {
+        let packet = Packet::parse(datagram.payload);
+        match self.config.sockets.get(usize::from(datagram.route.socket.0)) {
+            Some(SocketRole::Listening { .. }) => self.handle_listening(now, datagram, packet),
+            _ => self.handle_transfer(now, &datagram.route, packet.ok()),
+        }
+    }
+
+    /// Takes the passing of time: to be called when [`poll_timeout`](Endpoint::poll_timeout) has
+    /// passed.
+    pub fn handle_timeout(&mut self, now: Time) {
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.advance(now, &mut due);
+        for (id, tick) in due.drain(..) {
+            self.visit(now, id, tick);
+        }
+        self.due = due;
+    }
+
+    /// Brings the answer to an [`open`](Files::open) that was to come later.
+    pub fn resolve_open(&mut self, now: Time, id: SessionId, result: Result<F::Content, Refusal>) {
+        self.opened(now, id, result);
+    }
+
+    /// Brings the answer to a [`begin`](Files::begin) that was to come later.
+    pub fn resolve_begin(&mut self, now: Time, id: SessionId, result: Result<F::Upload, Refusal>) {
+        self.begun(now, id, result);
+    }
+
+    /// Brings the answer to a [`commit`](Files::commit) that was to come later.
+    pub fn resolve_commit(
+        &mut self,
+        now: Time,
+        id: SessionId,
+        result: Result<F::Receipt, Refusal>,
+    ) {
+        self.committed(now, id, result);
+    }
+
+    /// Refuses new requests from now on; transfers go on.
+    pub fn drain(&mut self) {
+        self.draining = true;
+    }
+
+    /// Ends every transfer with an ERROR and refuses new requests.
+    pub fn shut_down(&mut self, now: Time) {
+        self.draining = true;
+        let live: Vec<SessionId> =
+            self.sessions.iter().filter(|(_, s)| s.is_live()).map(|(id, _)| id).collect();
+        for id in live {
+            if let Some(session) = self.sessions.get(id) {
+                let packet = ControlPacket::error(ErrorCode::UNDEFINED, SHUTTING_DOWN);
+                self.send_control(session.route, packet);
+            }
+            self.conclude(now, id, Outcome::Shutdown);
+            self.forget(id);
+        }
+    }
+
+    /// What to send next. Sessions take turns.
+    pub fn poll_transmit(&mut self, now: Time) -> Option<Transmit> {
+        if let Some((route, packet)) = self.controls.pop_front() {
+            return Some(Transmit::Control { route, packet });
+        }
+        while let Some(id) = self.ready.pop_front() {
+            let Some(session) = self.sessions.get_mut(id) else { continue };
+            session.queued = false;
+            if let Some(transmit) = session.poll_transmit(now, id, self.config.max_run) {
+                self.touch(id);
+                return Some(transmit);
+            }
+        }
+        None
+    }
+
+    /// The bytes of a run, all its blocks in one piece. `None` if they are no longer wanted: then
+    /// nothing is to be sent.
+    pub fn payload(&self, run: &Run) -> Option<&[u8]> {
+        match &self.sessions.get(run.session)?.state {
+            State::Sending(sender) => Some(sender.payload(run.first, run.blocks)),
+            _ => None,
+        }
+    }
+
+    /// When [`handle_timeout`](Endpoint::handle_timeout) is next needed; early at times.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.wheel.next()
+    }
+
+    /// The next record of a request whose outcome is known.
+    pub fn poll_record(&mut self) -> Option<Record> {
+        self.records.pop_front()
+    }
+
+    /// Sessions whose outcome is not known yet.
+    pub fn live_sessions(&self) -> usize {
+        self.live
+    }
+
+    /// Sessions that are remembered, live or finished.
+    pub fn sessions(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// What was dropped so far.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The storage behind this endpoint.
+    pub fn files(&mut self) -> &mut F {
+        &mut self.files
+    }
+
+    fn visit(&mut self, now: Time, id: SessionId, tick: u64) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        if session.filed != Some(tick) {
+            return;
+        }
+        session.filed = None;
+        let early = session.deadline().is_none_or(|deadline| now < deadline);
+        if early {
+            return self.touch(id);
+        }
+        let expiry = match &mut session.state {
+            State::Sending(sender) => sender.handle_timeout(now),
+            State::Receiving(receiver, _) => receiver.handle_timeout(now),
+            State::Opening | State::Committing(_) => Expiry::Waiting,
+            State::Dallying(_) | State::Closed => return self.forget(id),
+        };
+        match expiry {
+            Expiry::Waiting => self.touch(id),
+            Expiry::GivenUp => {
+                self.conclude(now, id, Outcome::TimedOut);
+                self.forget(id);
+            }
+        }
+    }
+
+    /// Puts a session in the queues it belongs to, after anything has happened to it.
+    fn touch(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        if let Some(deadline) = session.deadline() {
+            self.wheel.file(id, deadline, &mut session.filed);
+        }
+        if !std::mem::replace(&mut session.queued, true) {
+            self.ready.push_back(id);
+        }
+    }
+
+    fn send_control(&mut self, route: Route, packet: ControlPacket) {
+        if self.controls.len() < MAX_CONTROLS {
+            self.controls.push_back((route, packet));
+        } else {
+            self.counters.drop(DropReason::QueueFull);
+        }
+    }
+
+    fn find(&self, route: &Route) -> Option<SessionId> {
+        self.index.get(&(route.peer, route.local)).copied()
+    }
+
+    /// Records the outcome of a live session; it is finished then.
+    fn conclude(&mut self, now: Time, id: SessionId, outcome: Outcome) {
+        let Some(session) = self.sessions.get_mut(id).filter(|session| session.is_live()) else {
+            return;
+        };
+        self.records.push_back(session.record(now, outcome));
+        session.state = State::Closed;
+        self.live -= 1;
+        if let Some(count) = self.clients.get_mut(&session.route.peer.ip()) {
+            *count -= 1;
+            if *count == 0 {
+                self.clients.remove(&session.route.peer.ip());
+            }
+        }
+    }
+
+    /// Tells the peer and the record that we said no.
+    fn refuse(&mut self, now: Time, id: SessionId, refusal: Refusal) {
+        if let Some(session) = self.sessions.get(id) {
+            self.send_control(session.route, ControlPacket::error(refusal.code, &refusal.text));
+        }
+        self.conclude(now, id, Outcome::Refused(refusal));
+        self.linger(now, id, State::Closed);
+    }
+
+    /// Remembers a finished session for a while.
+    fn linger(&mut self, now: Time, id: SessionId, state: State<F>) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.state = state;
+        session.forget_at = now + self.config.linger;
+        self.lingering.push_back(id);
+        self.touch(id);
+        while self.lingering.len() > self.config.max_lingering {
+            let Some(oldest) = self.lingering.pop_front() else { return };
+            if self.sessions.contains_key(oldest) {
+                self.counters.forgotten += 1;
+                self.forget(oldest);
+            }
+        }
+    }
+
+    fn forget(&mut self, id: SessionId) {
+        if let Some(session) = self.sessions.remove(id) {
+            self.index.remove(&(session.route.peer, session.route.local));
+        }
+        if self.sessions.is_empty() {
+            self.lingering.clear();
+        }
+    }
+
+    /// One of `sockets`, neither the last one used nor `avoid` if there is a choice: a client that
+    /// asks again at once must not take packets of its last transfer for the new one.
+    fn pick_socket(&mut self, listening: SocketId, avoid: Option<SocketId>) -> SocketId {
+        let Some(SocketRole::Listening { transfers }) =
+            self.config.sockets.get(usize::from(listening.0))
+        else {
+            return listening;
+        };
+        let fresh = |socket: &&SocketId| **socket != self.last_socket && Some(**socket) != avoid;
+        let choices = transfers.iter().filter(fresh).count();
+        // SplitMix64: it only has to be hard to guess from outside, port by port.
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        let random = (mixed ^ (mixed >> 31)) as usize;
+        let picked = match choices {
+            0 => transfers.get(random % transfers.len().max(1)),
+            _ => transfers.iter().filter(fresh).nth(random % choices),
+        };
+        self.last_socket = picked.copied().unwrap_or(listening);
+        self.last_socket
+    }
+}
+
+impl<F: Files> Session<F> {
+    fn poll_transmit(&mut self, now: Time, id: SessionId, max_run: u16) -> Option<Transmit> {
+        let route = self.route;
+        let packet = match &mut self.state {
+            State::Sending(sender) => match sender.poll_transmit(now, max_run)? {
+                Offer::Opening(packet) => packet,
+                Offer::Run { first, blocks } => {
+                    let blksize = self.agreed.blksize;
+                    return Some(Transmit::Run(Run { route, session: id, first, blocks, blksize }));
+                }
+            },
+            State::Receiving(receiver, _) => receiver.poll_transmit(now)?,
+            State::Dallying(dally) => Dally::poll_transmit(dally)?,
+            State::Opening | State::Committing(_) | State::Closed => return None,
+        };
+        Some(Transmit::Control { route, packet })
+    }
+}
+
+/// How many packets of unknown transfers were answered in the current second.
+#[derive(Debug, Default)]
+struct StrayAnswers {
+    second: u64,
+    answered: u32,
+}
+
+impl StrayAnswers {
+    fn allow(&mut self, now: Time, per_second: u32) -> bool {
+        let second = now.as_micros() / 1_000_000;
+        if second != self.second {
+            *self = StrayAnswers { second, answered: 0 };
+        }
+        self.answered += 1;
+        self.answered <= per_second
+    }
+}

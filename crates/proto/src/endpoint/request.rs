@@ -1,0 +1,240 @@
+//! From a datagram on a listening socket to a session, or to a refusal.
+
+use crate::control::ControlPacket;
+use crate::counters::DropReason;
+use crate::endpoint::session::{Session, State, is_service_port, record_without_session};
+use crate::endpoint::{Datagram, Endpoint, Route, SHUTTING_DOWN, SessionId, SocketId};
+use crate::files::{Answer, Files, Refusal};
+use crate::negotiate::{Agreed, Asked, Limits, negotiate};
+use crate::netascii;
+use crate::packet::{ErrorCode, Packet, ParseError};
+use crate::receiver::Receiver;
+use crate::record::{Kind, Outcome};
+use crate::request::{Mode, Request};
+use crate::sender::Sender;
+use crate::source::Source;
+use crate::time::Time;
+
+/// Files up to this are read through to answer `tsize` in netascii, where the size on the wire is
+/// another than the file's. For larger ones the option is left out, so that no request costs more.
+const MAX_COUNTED_NETASCII: usize = 1 << 20;
+
+/// A window in netascii is encoded ahead and held in memory, so it is smaller.
+const MAX_NETASCII_WINDOW: u32 = 64 << 10;
+
+impl<F: Files> Endpoint<F> {
+    /// A datagram on a listening socket. Only requests are answered.
+    pub(super) fn handle_listening(
+        &mut self,
+        now: Time,
+        datagram: &Datagram<'_>,
+        packet: Result<Packet<'_>, ParseError>,
+    ) {
+        let route = &datagram.route;
+        match packet {
+            Ok(Packet::Read(request)) => self.handle_request(now, datagram, Kind::Read, &request),
+            Ok(Packet::Write(request)) => self.handle_request(now, datagram, Kind::Write, &request),
+            Ok(packet) => match self.session_on_listening(route, &packet) {
+                Some(id) => self.handle_session_packet(now, id, packet),
+                None => self.drop_request(Kind::Unrecognized, datagram, DropReason::NotARequest),
+            },
+            Err(ParseError::Request(error)) => {
+                let refusal = Refusal::new(ErrorCode::ILLEGAL, error.to_string());
+                self.turn_away(datagram, Kind::Unrecognized, refusal);
+            }
+            Err(_) => self.drop_request(Kind::Unrecognized, datagram, DropReason::NotARequest),
+        }
+    }
+
+    /// The session that a packet other than a request belongs to: any in single-port operation,
+    /// and for an ERROR also one that runs elsewhere, since some firmware sends it here.
+    fn session_on_listening(&self, route: &Route, packet: &Packet<'_>) -> Option<SessionId> {
+        let id = self.find(route)?;
+        let same_socket = self.sessions.get(id)?.route.socket == route.socket;
+        (same_socket || matches!(packet, Packet::Error { .. })).then_some(id)
+    }
+
+    fn handle_request(
+        &mut self,
+        now: Time,
+        datagram: &Datagram<'_>,
+        kind: Kind,
+        request: &Request<'_>,
+    ) {
+        if let Some(reason) = reason_to_drop(datagram) {
+            return self.drop_request(kind, datagram, reason);
+        }
+        // Before any other check: a repeat must not be refused because of what it began itself.
+        let mut avoid = None;
+        if let Some(id) = self.find(&datagram.route)
+            && let Some(session) = self.sessions.get_mut(id)
+        {
+            let repeated = *session.request == *datagram.payload && !session.is_proven();
+            if session.is_live() && repeated {
+                session.repeats = session.repeats.saturating_add(1);
+                session.repeat_first(now);
+                return self.touch(id);
+            }
+            avoid = Some(session.route.socket);
+            self.conclude(now, id, Outcome::Superseded);
+            self.forget(id);
+        }
+        match self.admit(&datagram.route, request) {
+            Ok(mode) => {
+                let socket = self.pick_socket(datagram.route.socket, avoid);
+                self.begin_session(now, datagram, socket, kind, mode);
+            }
+            Err(refusal) => self.turn_away(datagram, kind, refusal),
+        }
+    }
+
+    fn admit(&self, route: &Route, request: &Request<'_>) -> Result<Mode, Refusal> {
+        if self.draining {
+            return Err(Refusal::new(ErrorCode::UNDEFINED, SHUTTING_DOWN));
+        }
+        let busy = |reason| {
+            Refusal::new(ErrorCode::UNDEFINED, "server is busy, try again later").because(reason)
+        };
+        if self.live >= self.config.max_sessions {
+            return Err(busy(format!("limit of {} sessions reached", self.config.max_sessions)));
+        }
+        let of_client = self.clients.get(&route.peer.ip()).copied().unwrap_or_default();
+        let limit = self.config.max_sessions_per_client;
+        if of_client >= limit {
+            return Err(busy(format!("limit of {limit} sessions of one client reached")));
+        }
+        request.transfer_mode().ok_or_else(|| {
+            Refusal::new(ErrorCode::ILLEGAL, "mode is not supported, use octet or netascii")
+        })
+    }
+
+    fn begin_session(
+        &mut self,
+        now: Time,
+        datagram: &Datagram<'_>,
+        socket: SocketId,
+        kind: Kind,
+        mode: Mode,
+    ) {
+        let route = Route { socket, ..datagram.route };
+        let id = self.sessions.insert(Session {
+            route,
+            kind,
+            mode,
+            request: datagram.payload.into(),
+            agreed: Agreed::PLAIN,
+            started: now,
+            repeats: 0,
+            state: State::Opening,
+            forget_at: now,
+            queued: false,
+            filed: None,
+        });
+        self.index.insert((route.peer, route.local), id);
+        *self.clients.entry(route.peer.ip()).or_default() += 1;
+        self.live += 1;
+        let Some(request) = self.sessions.get(id).and_then(Session::file_request) else { return };
+        if kind == Kind::Read {
+            if let Answer::Now(result) = self.files.open(id, &request) {
+                self.opened(now, id, result);
+            }
+        } else if let Answer::Now(result) = self.files.begin(id, &request) {
+            self.begun(now, id, result);
+        }
+    }
+
+    pub(super) fn opened(&mut self, now: Time, id: SessionId, result: Result<F::Content, Refusal>) {
+        if !self.is_opening(id, Kind::Read) {
+            return;
+        }
+        let content = match result {
+            Ok(content) => content,
+            Err(refusal) => return self.refuse(now, id, refusal),
+        };
+        let size = size_on_the_wire(content.as_ref(), self.mode(id));
+        // curl takes a size of zero for an error, so an empty file has none.
+        let Some(agreed) = self.agree(id, size.filter(|size| *size > 0)) else { return };
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let source = Source::new(content, session.mode, agreed.blksize, agreed.windowsize);
+        let opening = agreed.option_ack();
+        session.state =
+            State::Sending(Sender::new(now, source, &agreed, opening, &self.config.timing));
+        self.touch(id);
+    }
+
+    pub(super) fn begun(&mut self, now: Time, id: SessionId, result: Result<F::Upload, Refusal>) {
+        if !self.is_opening(id, Kind::Write) {
+            return;
+        }
+        let upload = match result {
+            Ok(upload) => upload,
+            Err(refusal) => return self.refuse(now, id, refusal),
+        };
+        let announced = self.sessions.get(id).and_then(Session::file_request);
+        let announced = announced.and_then(|request| request.announced);
+        let Some(agreed) = self.agree(id, announced) else { return };
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        let opening = agreed.option_ack();
+        let receiver = Receiver::new(now, &agreed, session.mode, opening, &self.config.timing);
+        session.state = State::Receiving(receiver, upload);
+        self.touch(id);
+    }
+
+    fn is_opening(&self, id: SessionId, kind: Kind) -> bool {
+        self.sessions
+            .get(id)
+            .is_some_and(|session| session.kind == kind && matches!(session.state, State::Opening))
+    }
+
+    fn mode(&self, id: SessionId) -> Mode {
+        self.sessions.get(id).map_or(Mode::Octet, |session| session.mode)
+    }
+
+    fn agree(&mut self, id: SessionId, tsize: Option<u64>) -> Option<Agreed> {
+        let session = self.sessions.get_mut(id)?;
+        let asked = Asked::new(session.parse_request()?.options);
+        let mut limits = self.files.limits(&session.file_request()?);
+        if session.kind == Kind::Read && session.mode == Mode::Netascii {
+            let max_window_bytes = limits.max_window_bytes.min(MAX_NETASCII_WINDOW);
+            limits = Limits { max_window_bytes, ..limits };
+        }
+        session.agreed = negotiate(&asked, &limits, tsize);
+        Some(session.agreed)
+    }
+
+    /// Refuses what has no session.
+    fn turn_away(&mut self, datagram: &Datagram<'_>, kind: Kind, refusal: Refusal) {
+        if let Some(reason) = reason_to_drop(datagram) {
+            return self.drop_request(kind, datagram, reason);
+        }
+        let socket = self.pick_socket(datagram.route.socket, None);
+        let route = Route { socket, ..datagram.route };
+        self.send_control(route, ControlPacket::error(refusal.code, &refusal.text));
+        let outcome = Outcome::Refused(refusal);
+        self.records.push_back(record_without_session(kind, route, datagram.payload, outcome));
+    }
+
+    fn drop_request(&mut self, kind: Kind, datagram: &Datagram<'_>, reason: DropReason) {
+        self.counters.drop(reason);
+        let (route, outcome) = (datagram.route, Outcome::Dropped(reason));
+        self.records.push_back(record_without_session(kind, route, datagram.payload, outcome));
+    }
+}
+
+fn reason_to_drop(datagram: &Datagram<'_>) -> Option<DropReason> {
+    if datagram.directed {
+        is_service_port(datagram.route.peer.port())
+    } else {
+        Some(DropReason::NotDirected)
+    }
+}
+
+fn size_on_the_wire(content: &[u8], mode: Mode) -> Option<u64> {
+    match mode {
+        Mode::Octet => Some(content.len() as u64),
+        Mode::Netascii if content.len() <= MAX_COUNTED_NETASCII => {
+            Some(netascii::encoded_len(content))
+        }
+        Mode::Netascii => None,
+    }
+}

@@ -1,0 +1,182 @@
+//! One client's request while it is served, and for a while after.
+
+use crate::counters::DropReason;
+use crate::endpoint::Route;
+use crate::files::{FileRequest, Files};
+use crate::negotiate::{Agreed, Asked, TftpOption};
+use crate::packet::Packet;
+use crate::receiver::{Dally, Receiver};
+use crate::record::{Kind, Outcome, Record};
+use crate::request::{Mode, Request};
+use crate::sender::Sender;
+use crate::time::Time;
+use crate::timer::Filed;
+
+#[derive(Debug)]
+pub(super) struct Session<F: Files> {
+    pub(super) route: Route,
+    pub(super) kind: Kind,
+    pub(super) mode: Mode,
+    /// The datagram that asked, which is also how a repeat of it is known.
+    pub(super) request: Box<[u8]>,
+    pub(super) agreed: Agreed,
+    pub(super) started: Time,
+    pub(super) repeats: u32,
+    pub(super) state: State<F>,
+    /// When a finished session is forgotten.
+    pub(super) forget_at: Time,
+    /// In the queue of sessions that may have something to send.
+    pub(super) queued: bool,
+    pub(super) filed: Filed,
+}
+
+pub(super) enum State<F: Files> {
+    /// Storage has not answered the request yet.
+    Opening,
+    /// A read.
+    Sending(Sender<F::Content>),
+    /// A write.
+    Receiving(Receiver, F::Upload),
+    /// The last block is there; storage has not answered the commit yet.
+    Committing(Receiver),
+    /// Finished: committed, the last ACK is repeated when asked for.
+    Dallying(Dally<F::Receipt>),
+    /// Finished: what still comes is absorbed.
+    Closed,
+}
+
+impl<F: Files> Session<F> {
+    /// Whether the outcome is still open.
+    pub(super) fn is_live(&self) -> bool {
+        !matches!(self.state, State::Dallying(_) | State::Closed)
+    }
+
+    /// Whether the client has answered our first packet.
+    pub(super) fn is_proven(&self) -> bool {
+        match &self.state {
+            State::Opening => false,
+            State::Sending(sender) => sender.is_proven(),
+            State::Receiving(receiver, _) | State::Committing(receiver) => receiver.is_proven(),
+            State::Dallying(_) | State::Closed => true,
+        }
+    }
+
+    pub(super) fn repeat_first(&mut self, now: Time) {
+        match &mut self.state {
+            State::Sending(sender) => sender.repeat_first(now),
+            State::Receiving(receiver, _) => receiver.repeat_first(),
+            _ => {}
+        }
+    }
+
+    /// When the session is to be visited; `None` while it waits for storage.
+    pub(super) fn deadline(&self) -> Option<Time> {
+        match &self.state {
+            State::Opening | State::Committing(_) => None,
+            State::Sending(sender) => Some(sender.poll_timeout()),
+            State::Receiving(receiver, _) => receiver.poll_timeout(),
+            State::Dallying(_) | State::Closed => Some(self.forget_at),
+        }
+    }
+
+    /// The request, read again from its datagram.
+    pub(super) fn file_request(&self) -> Option<FileRequest<'_>> {
+        let request = self.parse_request()?;
+        let announced = Asked::new(request.options).value(TftpOption::Tsize);
+        Some(FileRequest {
+            peer: self.route.peer,
+            local: self.route.local,
+            name: request.name,
+            mode: self.mode,
+            announced: announced.filter(|_| self.kind == Kind::Write),
+        })
+    }
+
+    pub(super) fn parse_request(&self) -> Option<Request<'_>> {
+        match Packet::parse(&self.request) {
+            Ok(Packet::Read(request) | Packet::Write(request)) => Some(request),
+            _ => None,
+        }
+    }
+
+    /// Whether the client wanted the size only: it asked for it and took no block.
+    pub(super) fn is_probe(&self) -> bool {
+        let asked_size = self
+            .parse_request()
+            .is_some_and(|request| Asked::new(request.options).value(TftpOption::Tsize).is_some());
+        match &self.state {
+            State::Sending(sender) => asked_size && sender.blocks() == 0,
+            _ => false,
+        }
+    }
+
+    pub(super) fn record(&self, now: Time, outcome: Outcome) -> Record {
+        let (blocks, bytes, retransmissions) = match &self.state {
+            State::Sending(s) => (s.blocks(), s.bytes(), s.retransmissions()),
+            State::Receiving(r, _) | State::Committing(r) => {
+                (r.blocks(), r.bytes(), r.retransmissions())
+            }
+            State::Opening | State::Dallying(_) | State::Closed => (0, 0, 0),
+        };
+        Record {
+            kind: self.kind,
+            outcome,
+            peer: self.route.peer,
+            local: self.route.local,
+            socket: self.route.socket,
+            request: self.request.clone(),
+            request_len: self.request.len(),
+            agreed: (!matches!(self.state, State::Opening)).then_some(self.agreed),
+            bytes,
+            blocks,
+            duration: now.since(self.started),
+            retransmissions,
+            repeats: self.repeats,
+        }
+    }
+}
+
+/// The outcome of a request that never became a session.
+pub(super) fn record_without_session(
+    kind: Kind,
+    route: Route,
+    datagram: &[u8],
+    outcome: Outcome,
+) -> Record {
+    let kept = datagram.get(..crate::MAX_REQUEST).unwrap_or(datagram);
+    Record {
+        kind,
+        outcome,
+        peer: route.peer,
+        local: route.local,
+        socket: route.socket,
+        request: kept.into(),
+        request_len: datagram.len(),
+        agreed: None,
+        bytes: 0,
+        blocks: 0,
+        duration: std::time::Duration::ZERO,
+        retransmissions: 0,
+        repeats: 0,
+    }
+}
+
+/// Ports of services that answer what they get: a request from there is forged, to make two
+/// servers answer each other (echo, daytime, qotd, chargen, DNS, TFTP, NTP). Port 0 cannot be
+/// answered at all.
+pub(super) fn is_service_port(port: u16) -> Option<DropReason> {
+    matches!(port, 0 | 7 | 13 | 17 | 19 | 53 | 69 | 123).then_some(DropReason::ServicePort)
+}
+
+impl<F: Files> std::fmt::Debug for State<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            State::Opening => "Opening",
+            State::Sending(_) => "Sending",
+            State::Receiving(..) => "Receiving",
+            State::Committing(_) => "Committing",
+            State::Dallying(_) => "Dallying",
+            State::Closed => "Closed",
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! What the core needs from storage.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+
+use crate::endpoint::SessionId;
+use crate::negotiate::Limits;
+use crate::packet::ErrorCode;
+use crate::request::Mode;
+
+/// Storage and policy behind an [`Endpoint`](crate::Endpoint).
+///
+/// None of these may block. What takes time is answered [`Answer::Later`]: the session waits,
+/// repeats of the request are absorbed, and the driver calls the endpoint's `resolve_*` when the
+/// answer is known.
+pub trait Files {
+    /// An immutable file, kept as it was when it was opened.
+    type Content: AsRef<[u8]>;
+    /// The private bytes of a file that is arriving. Dropping it abandons the upload.
+    type Upload;
+    /// Proof that an upload was committed.
+    type Receipt;
+
+    /// The most to agree to with this client.
+    fn limits(&self, request: &FileRequest<'_>) -> Limits;
+
+    /// Opens a file for a read.
+    fn open(&mut self, id: SessionId, request: &FileRequest<'_>) -> Answer<Self::Content>;
+
+    /// Begins an upload. The announced size is a hint, to be checked and not to be obeyed.
+    fn begin(&mut self, id: SessionId, request: &FileRequest<'_>) -> Answer<Self::Upload>;
+
+    /// Adds bytes to an upload.
+    ///
+    /// # Errors
+    /// The refusal that ends the transfer.
+    fn append(&mut self, upload: &mut Self::Upload, bytes: &[u8]) -> Result<(), Refusal>;
+
+    /// Publishes an upload, whole.
+    fn commit(&mut self, id: SessionId, upload: Self::Upload) -> Answer<Self::Receipt>;
+}
+
+/// What storage says to a request.
+#[derive(Debug)]
+pub enum Answer<T> {
+    /// The answer.
+    Now(Result<T, Refusal>),
+    /// It will come by one of the endpoint's `resolve_*`.
+    Later,
+}
+
+/// A well-formed request for a file.
+#[derive(Clone, Copy, Debug)]
+pub struct FileRequest<'a> {
+    /// Who asks.
+    pub peer: SocketAddr,
+    /// The address of ours that was asked, if the driver knows it.
+    pub local: Option<IpAddr>,
+    /// The name as it came: any bytes but NUL, maybe none.
+    pub name: &'a [u8],
+    /// How the bytes travel.
+    pub mode: Mode,
+    /// The size that a writer announces (RFC 2349), in bytes as they travel.
+    pub announced: Option<u64>,
+}
+
+/// We say no: a code and a text for the peer, a reason for the request log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What travels.
+    pub code: ErrorCode,
+    /// What the peer reads: printable ASCII, up to 127 bytes, nothing internal.
+    pub text: Cow<'static, str>,
+    /// What the operator reads, if it says more than the text.
+    pub reason: Option<String>,
+}
+
+impl Refusal {
+    /// A refusal whose text says it all.
+    pub fn new(code: ErrorCode, text: impl Into<Cow<'static, str>>) -> Refusal {
+        Refusal { code, text: text.into(), reason: None }
+    }
+
+    /// The same, with more for the operator.
+    #[must_use]
+    pub fn because(mut self, reason: impl Into<String>) -> Refusal {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// What the operator reads.
+    pub fn reason(&self) -> &str {
+        self.reason.as_deref().unwrap_or(&self.text)
+    }
+}

@@ -1,0 +1,258 @@
+//! The half of a transfer that receives DATA: a server's write, a client's get.
+
+use std::time::Duration;
+
+use crate::block::{BlockIndex, widen};
+use crate::config::Timing;
+use crate::control::ControlPacket;
+use crate::negotiate::Agreed;
+use crate::netascii::Decoder;
+use crate::request::Mode;
+use crate::rtt::Rtt;
+use crate::sender::Expiry;
+use crate::time::Time;
+
+/// The shortest wait before an ACK is repeated. It is the sender's part to repeat first; an old one
+/// answers each spare ACK with spare DATA.
+const ACK_FLOOR: Duration = Duration::from_millis(200);
+
+/// Takes blocks in order and acknowledges each window (RFC 7440). Lock-step is a window of one.
+///
+/// Order of calls: any `handle_*`, then [`poll_transmit`](Receiver::poll_transmit), then
+/// [`poll_timeout`](Receiver::poll_timeout). Extra calls are harmless.
+///
+/// The last block is not acknowledged here: [`Receiver::finish`] gives a [`LastBlock`], and only
+/// together with the receipt of a commit that becomes a [`Dally`], which can.
+#[derive(Debug)]
+pub struct Receiver {
+    blksize: u16,
+    windowsize: u16,
+    /// The block that is wanted next.
+    expected: BlockIndex,
+    /// Blocks taken since the last ACK.
+    unacknowledged: u16,
+    /// Blocks that were not the expected one since the last ACK that moved on.
+    out_of_order: u16,
+    decoder: Option<Decoder>,
+    /// Our OACK until block 1 has answered it.
+    opening: Option<Box<ControlPacket>>,
+    ack_due: bool,
+    complete: bool,
+    /// When an acknowledgement was sent, once, whose answer measures the round trip.
+    sample: Option<Time>,
+    sent_once: bool,
+    rtt: Rtt,
+    timing: Timing,
+    deadline: Time,
+    heard: Time,
+    bytes: u64,
+    retransmissions: u32,
+}
+
+/// What a DATA packet did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was the block wanted, and more are to come.
+    Taken,
+    /// It was the last block: call [`Receiver::finish`].
+    Complete,
+    /// It was seen before, or one before it is missing.
+    OutOfOrder,
+    /// It is longer than the block size agreed.
+    TooLong,
+}
+
+impl Receiver {
+    /// Starts a transfer. The first answer is `opening`, or ACK 0 without it.
+    pub fn new(
+        now: Time,
+        agreed: &Agreed,
+        mode: Mode,
+        opening: Option<ControlPacket>,
+        timing: &Timing,
+    ) -> Receiver {
+        let mut timing = timing.with_timeout_option(agreed.timeout);
+        timing.floor = timing.floor.max(ACK_FLOOR);
+        let rtt = Rtt::new(&timing);
+        Receiver {
+            blksize: agreed.blksize,
+            windowsize: agreed.windowsize,
+            expected: 1,
+            unacknowledged: 0,
+            out_of_order: 0,
+            decoder: (mode == Mode::Netascii).then(Decoder::default),
+            opening: opening.map(Box::new),
+            ack_due: true,
+            complete: false,
+            sample: None,
+            sent_once: false,
+            deadline: now + rtt.timeout(),
+            rtt,
+            timing,
+            heard: now,
+            bytes: 0,
+            retransmissions: 0,
+        }
+    }
+
+    /// Takes a DATA packet. `store` gets the bytes of the file, in order, each once.
+    ///
+    /// # Errors
+    /// The error of `store`. The transfer cannot go on then.
+    pub fn handle_data<E>(
+        &mut self,
+        now: Time,
+        block: u16,
+        payload: &[u8],
+        store: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<Verdict, E> {
+        if payload.len() > usize::from(self.blksize) {
+            return Ok(Verdict::TooLong);
+        }
+        if self.complete || widen(block, self.expected) != Some(self.expected) {
+            self.note_out_of_order();
+            return Ok(Verdict::OutOfOrder);
+        }
+        let last = payload.len() < usize::from(self.blksize);
+        self.decode(payload, last, store)?;
+        if let Some(sent) = self.sample.take() {
+            self.rtt.sample(now.since(sent));
+        }
+        self.expected += 1;
+        self.bytes += payload.len() as u64;
+        self.opening = None;
+        self.heard = now;
+        self.out_of_order = 0;
+        self.unacknowledged += 1;
+        self.complete = last;
+        self.ack_due = !last && self.unacknowledged >= self.windowsize;
+        self.sent_once = false;
+        self.arm(now);
+        Ok(if last { Verdict::Complete } else { Verdict::Taken })
+    }
+
+    fn decode<E>(
+        &mut self,
+        payload: &[u8],
+        last: bool,
+        mut store: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some(decoder) = &mut self.decoder else { return store(payload) };
+        decoder.decode(payload, &mut store)?;
+        if last { decoder.finish(store) } else { Ok(()) }
+    }
+
+    /// Says at once what is missing, but only once for a window's worth of wrong blocks: one
+    /// missing block makes all those behind it wrong. In lock-step that is each repeated block.
+    fn note_out_of_order(&mut self) {
+        if !self.complete && self.out_of_order.is_multiple_of(self.windowsize) {
+            self.ack_due = true;
+        }
+        self.out_of_order = self.out_of_order.wrapping_add(1);
+    }
+
+    /// To be called when [`poll_timeout`](Receiver::poll_timeout) has passed.
+    pub fn handle_timeout(&mut self, now: Time) -> Expiry {
+        if now < self.deadline || self.complete {
+            return Expiry::Waiting;
+        }
+        if now >= self.heard + self.patience() {
+            return Expiry::GivenUp;
+        }
+        self.rtt.back_off();
+        self.ack_due = true;
+        self.arm(now);
+        Expiry::Waiting
+    }
+
+    /// Sends the first packet again, because the peer has repeated its request.
+    pub fn repeat_first(&mut self) {
+        self.ack_due |= !self.is_proven();
+    }
+
+    /// The OACK or ACK to send now.
+    pub fn poll_transmit(&mut self, now: Time) -> Option<ControlPacket> {
+        if !std::mem::take(&mut self.ack_due) {
+            return None;
+        }
+        if std::mem::replace(&mut self.sent_once, true) {
+            self.sample = None;
+            self.retransmissions = self.retransmissions.saturating_add(1);
+        } else {
+            self.sample = Some(now);
+        }
+        self.unacknowledged = 0;
+        self.arm(now);
+        let opening = self.opening.as_deref().copied();
+        Some(opening.unwrap_or_else(|| ControlPacket::ack(self.expected - 1)))
+    }
+
+    /// When [`handle_timeout`](Receiver::handle_timeout) is next needed; `None` once complete.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        (!self.complete).then_some(self.deadline)
+    }
+
+    /// Ends a complete transfer.
+    pub fn finish(&self) -> Option<LastBlock> {
+        self.complete.then_some(LastBlock(self.expected - 1))
+    }
+
+    /// Whether the peer has sent a block.
+    pub fn is_proven(&self) -> bool {
+        self.expected > 1
+    }
+
+    /// Blocks taken.
+    pub fn blocks(&self) -> u64 {
+        self.expected - 1
+    }
+
+    /// Bytes of blocks taken, as they travelled.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Packets that were sent again.
+    pub fn retransmissions(&self) -> u32 {
+        self.retransmissions
+    }
+
+    fn patience(&self) -> Duration {
+        if self.is_proven() { self.timing.patience } else { self.timing.opening_patience }
+    }
+
+    fn arm(&mut self, now: Time) {
+        self.deadline = (now + self.rtt.timeout()).min(self.heard + self.patience());
+    }
+}
+
+/// The last block of an upload that has arrived but is not acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastBlock(BlockIndex);
+
+/// After the commit: the last ACK, again whenever the last block comes again (RFC 1350 section 6).
+///
+/// It can only be made from the receipt of a commit.
+#[derive(Debug)]
+pub struct Dally<R> {
+    last: BlockIndex,
+    ack_due: bool,
+    _receipt: R,
+}
+
+impl<R> Dally<R> {
+    /// The upload is committed, as `receipt` proves: its last block may be acknowledged.
+    pub fn new(last: LastBlock, receipt: R) -> Dally<R> {
+        Dally { last: last.0, ack_due: true, _receipt: receipt }
+    }
+
+    /// Takes a DATA packet that came after the commit.
+    pub fn handle_data(&mut self, block: u16) {
+        self.ack_due |= widen(block, self.last) == Some(self.last);
+    }
+
+    /// The ACK to send now.
+    pub fn poll_transmit(&mut self) -> Option<ControlPacket> {
+        std::mem::take(&mut self.ack_due).then(|| ControlPacket::ack(self.last))
+    }
+}

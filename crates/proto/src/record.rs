@@ -1,0 +1,89 @@
+//! One record a request, made when its outcome is known.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::counters::DropReason;
+use crate::endpoint::SocketId;
+use crate::files::Refusal;
+use crate::negotiate::Agreed;
+use crate::packet::{ErrorCode, Packet};
+use crate::request::Request;
+
+/// What kind of request it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// RRQ.
+    Read,
+    /// WRQ.
+    Write,
+    /// A datagram on a listening socket that is no valid request.
+    Unrecognized,
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The whole file travelled; an upload is committed.
+    Complete,
+    /// The client asked for the size and left.
+    Probe,
+    /// The client ended it with an ERROR.
+    Aborted {
+        /// The client's error code.
+        code: ErrorCode,
+        /// The client's text, cut to 128 bytes; any bytes.
+        text: Vec<u8>,
+    },
+    /// The client sent a new request from the same port, so it has given this one up.
+    Superseded,
+    /// The client fell silent.
+    TimedOut,
+    /// We said no.
+    Refused(Refusal),
+    /// We said nothing.
+    Dropped(DropReason),
+    /// The server stopped.
+    Shutdown,
+}
+
+/// What happened to one request.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The kind of request.
+    pub kind: Kind,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Who asked.
+    pub peer: SocketAddr,
+    /// The address of ours that was asked, if the driver knows it.
+    pub local: Option<IpAddr>,
+    /// The socket that answered, or that got the request if none did.
+    pub socket: SocketId,
+    /// The start of the datagram that asked, up to [`MAX_REQUEST`](crate::MAX_REQUEST) bytes.
+    pub request: Box<[u8]>,
+    /// The length of that datagram.
+    pub request_len: usize,
+    /// The options agreed; `None` if it did not come to that.
+    pub agreed: Option<Agreed>,
+    /// Bytes of blocks that arrived at the other end, as they travelled.
+    pub bytes: u64,
+    /// Blocks that arrived at the other end.
+    pub blocks: u64,
+    /// From the request to its outcome.
+    pub duration: Duration,
+    /// Packets that we sent again.
+    pub retransmissions: u32,
+    /// Times the client repeated the request while it was served.
+    pub repeats: u32,
+}
+
+impl Record {
+    /// The request, if it is a well-formed one.
+    pub fn parse_request(&self) -> Option<Request<'_>> {
+        match Packet::parse(&self.request) {
+            Ok(Packet::Read(request) | Packet::Write(request)) => Some(request),
+            _ => None,
+        }
+    }
+}

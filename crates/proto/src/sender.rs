@@ -1,0 +1,365 @@
+//! The half of a transfer that sends DATA: a server's read, a client's put.
+
+use std::time::Duration;
+
+use crate::block::{BlockIndex, on_the_wire};
+use crate::config::Timing;
+use crate::control::ControlPacket;
+use crate::negotiate::Agreed;
+use crate::rtt::Rtt;
+use crate::source::Source;
+use crate::time::Time;
+
+/// The pause between the bursts of a window that is sent in parts.
+const BURST_GAP: Duration = Duration::from_millis(1);
+
+/// A window shrinks after this many lossy windows in a row; fewer are chance.
+const LOSSES_BEFORE_SHRINKING: u8 = 3;
+
+/// A shrunk window is sent in this many bursts at most.
+const MAX_BURSTS: u16 = 4;
+
+/// Sends the blocks of a [`Source`] in windows (RFC 7440). Lock-step is a window of one.
+///
+/// Order of calls: any `handle_*`, then [`poll_transmit`](Sender::poll_transmit) until it gives
+/// nothing, then [`poll_timeout`](Sender::poll_timeout). Extra calls are harmless.
+///
+/// A duplicate ACK never brings DATA again (RFC 1123 section 4.2.3.1), but an ACK that reports a
+/// gap in a window does, once for each position.
+#[derive(Debug)]
+pub struct Sender<C> {
+    source: Source<C>,
+    /// Our OACK until the peer has acknowledged it; the DATA waits for that.
+    opening: Option<Box<ControlPacket>>,
+    opening_due: bool,
+    windowsize: u16,
+    /// Blocks sent in one go; below `windowsize` only while the path shows loss. The receiver
+    /// acknowledges whole windows of the agreed size, so a window is stretched, never cut.
+    burst: u16,
+    /// What is left of the current burst.
+    allowance: u16,
+    /// Windows with loss, in a row.
+    losses: u8,
+    /// Everything up to here has been acknowledged.
+    acked: BlockIndex,
+    /// The next block to send.
+    next: BlockIndex,
+    /// One past the highest block ever sent; the opening counts as block 0.
+    high: BlockIndex,
+    /// The position at which a repeated ACK has already restarted the window.
+    restarted: Option<BlockIndex>,
+    /// A packet sent once whose answer measures the round trip.
+    sample: Option<(BlockIndex, Time)>,
+    /// When the first block of the current window was sent.
+    launched: Time,
+    rtt: Rtt,
+    timing: Timing,
+    /// When to send again or give up.
+    deadline: Time,
+    /// When to send the next burst of the window.
+    burst_at: Option<Time>,
+    /// When the peer last moved the transfer on.
+    heard: Time,
+    /// Nothing has come from the peer yet.
+    unproven: bool,
+    bytes: u64,
+    retransmissions: u32,
+}
+
+/// What an ACK did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AckOutcome {
+    /// It moved the transfer on, or restarted the window at a gap.
+    Taken,
+    /// It was for the last block: the transfer is complete.
+    Complete,
+    /// It said nothing new.
+    Ignored,
+}
+
+/// What the passing of time did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiry {
+    /// Nothing, or something is due to be sent.
+    Waiting,
+    /// The peer has been silent for too long.
+    GivenUp,
+}
+
+/// What a sender wants to send.
+#[derive(Clone, Copy, Debug)]
+pub enum Offer {
+    /// The OACK.
+    Opening(ControlPacket),
+    /// Consecutive blocks; see [`Sender::payload`].
+    Run {
+        /// The first block.
+        first: BlockIndex,
+        /// How many, from 1.
+        blocks: u16,
+    },
+}
+
+impl<C: AsRef<[u8]>> Sender<C> {
+    /// Starts a transfer. With `opening`, the DATA waits until ACK 0 has answered it; without, the
+    /// first block is the first packet, alone, whatever the window.
+    pub fn new(
+        now: Time,
+        source: Source<C>,
+        agreed: &Agreed,
+        opening: Option<ControlPacket>,
+        timing: &Timing,
+    ) -> Sender<C> {
+        let timing = timing.with_timeout_option(agreed.timeout);
+        let rtt = Rtt::new(&timing);
+        Sender {
+            source,
+            opening_due: opening.is_some(),
+            opening: opening.map(Box::new),
+            windowsize: agreed.windowsize,
+            burst: agreed.windowsize,
+            allowance: agreed.windowsize,
+            losses: 0,
+            acked: 0,
+            next: 1,
+            high: 0,
+            restarted: None,
+            sample: None,
+            launched: now,
+            deadline: now + rtt.timeout(),
+            rtt,
+            timing,
+            burst_at: None,
+            heard: now,
+            unproven: true,
+            bytes: 0,
+            retransmissions: 0,
+        }
+    }
+
+    /// Takes the block number of an ACK from the peer.
+    pub fn handle_ack(&mut self, now: Time, block: u16) -> AckOutcome {
+        if self.opening.is_some() {
+            return self.handle_opening_ack(now, block);
+        }
+        // Only blocks that were sent and are not acknowledged yet can be meant.
+        let index = self.acked + u64::from(block.wrapping_sub(on_the_wire(self.acked)));
+        if index >= self.high {
+            return AckOutcome::Ignored;
+        }
+        if index == self.acked {
+            return self.handle_repeated_ack(now);
+        }
+        self.heard(now);
+        if let Some((sampled, sent)) = self.sample
+            && index >= sampled
+        {
+            self.rtt.sample(now.since(sent));
+            self.sample = None;
+        }
+        self.bytes += self.bytes_between(self.acked, index);
+        self.acked = index;
+        self.source.release(index);
+        if self.source.last() == Some(index) {
+            return AckOutcome::Complete;
+        }
+        if index + 1 < self.next {
+            // The window was cut short: something behind `index` is missing.
+            self.restarted = Some(index);
+            self.note_loss();
+        } else {
+            self.note_clean_window();
+        }
+        self.start_window(now);
+        AckOutcome::Taken
+    }
+
+    fn handle_opening_ack(&mut self, now: Time, block: u16) -> AckOutcome {
+        if block != 0 {
+            return AckOutcome::Ignored;
+        }
+        self.opening = None;
+        self.opening_due = false;
+        if let Some((_, sent)) = self.sample.take() {
+            self.rtt.sample(now.since(sent));
+        }
+        self.heard(now);
+        self.start_window(now);
+        AckOutcome::Taken
+    }
+
+    /// An ACK of what is already acknowledged. A receiver that misses the first block of a window
+    /// has nothing else to say (RFC 7440 section 4), and says it once for each block behind it.
+    fn handle_repeated_ack(&mut self, now: Time) -> AckOutcome {
+        let in_flight = self.next - self.acked - 1;
+        let only_a_copy = now.since(self.launched) < self.rtt.smoothed() / 2;
+        if in_flight < 2 || only_a_copy || self.restarted == Some(self.acked) {
+            return AckOutcome::Ignored;
+        }
+        self.restarted = Some(self.acked);
+        self.note_loss();
+        self.start_window(now);
+        AckOutcome::Taken
+    }
+
+    /// To be called when [`poll_timeout`](Sender::poll_timeout) has passed.
+    pub fn handle_timeout(&mut self, now: Time) -> Expiry {
+        if self.burst_at.is_some_and(|at| at <= now) {
+            self.burst_at = None;
+            self.allowance = self.burst;
+        }
+        if now < self.deadline {
+            return Expiry::Waiting;
+        }
+        if now >= self.heard + self.patience() {
+            return Expiry::GivenUp;
+        }
+        self.rtt.back_off();
+        if self.opening.is_some() {
+            self.opening_due = true;
+            self.sample = None;
+        } else {
+            self.note_loss();
+            self.start_window(now);
+        }
+        self.arm(now);
+        Expiry::Waiting
+    }
+
+    /// Sends the first packet again, because the peer has repeated its request.
+    pub fn repeat_first(&mut self, now: Time) {
+        if !self.unproven {
+            return;
+        }
+        self.sample = None;
+        if self.opening.is_some() {
+            self.opening_due = true;
+        } else {
+            self.start_window(now);
+        }
+    }
+
+    /// What to send now, at most `max_blocks` in one run.
+    pub fn poll_transmit(&mut self, now: Time, max_blocks: u16) -> Option<Offer> {
+        if let Some(opening) = &self.opening {
+            let opening = **opening;
+            if !std::mem::take(&mut self.opening_due) {
+                return None;
+            }
+            // The first transmission alone measures the round trip.
+            if self.high == 0 {
+                self.high = 1;
+                self.sample = Some((0, now));
+            } else {
+                self.retransmissions = self.retransmissions.saturating_add(1);
+            }
+            self.arm(now);
+            return Some(Offer::Opening(opening));
+        }
+        self.poll_run(now, max_blocks)
+    }
+
+    fn poll_run(&mut self, now: Time, max_blocks: u16) -> Option<Offer> {
+        let end = self.window_end();
+        let left = u16::try_from(end.saturating_sub(self.next)).unwrap_or(u16::MAX);
+        let blocks = left.min(self.allowance).min(max_blocks);
+        if blocks == 0 {
+            return None;
+        }
+        let first = self.next;
+        self.next += u64::from(blocks);
+        self.allowance -= blocks;
+        if first == self.acked + 1 {
+            self.launched = now;
+        }
+        let high = self.high.max(1);
+        let again = high.min(self.next).saturating_sub(first);
+        self.retransmissions = self.retransmissions.saturating_add(again as u32);
+        if self.next > high && self.next == end {
+            self.sample = Some((end - 1, now));
+        }
+        self.high = high.max(self.next);
+        if self.next < end && self.allowance == 0 {
+            self.burst_at = Some(now + BURST_GAP);
+        }
+        self.arm(now);
+        Some(Offer::Run { first, blocks })
+    }
+
+    /// When [`handle_timeout`](Sender::handle_timeout) is next needed.
+    pub fn poll_timeout(&self) -> Time {
+        self.burst_at.map_or(self.deadline, |at| at.min(self.deadline))
+    }
+
+    /// The bytes of a run. Empty if the window has moved on since it was offered.
+    pub fn payload(&self, first: BlockIndex, blocks: u16) -> &[u8] {
+        self.source.payload(first, blocks)
+    }
+
+    /// Whether the peer has answered at all.
+    pub fn is_proven(&self) -> bool {
+        !self.unproven
+    }
+
+    /// Blocks that were acknowledged.
+    pub fn blocks(&self) -> u64 {
+        self.acked
+    }
+
+    /// Bytes of blocks that were acknowledged, as they travelled.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Packets that were sent again.
+    pub fn retransmissions(&self) -> u32 {
+        self.retransmissions
+    }
+
+    fn heard(&mut self, now: Time) {
+        self.heard = now;
+        self.unproven = false;
+    }
+
+    /// Makes the block behind the last acknowledged one the next to send.
+    fn start_window(&mut self, now: Time) {
+        self.next = self.acked + 1;
+        self.allowance = self.burst;
+        self.burst_at = None;
+        self.arm(now);
+    }
+
+    fn note_loss(&mut self) {
+        self.sample = None;
+        self.losses = self.losses.saturating_add(1);
+        if self.losses >= LOSSES_BEFORE_SHRINKING {
+            self.burst = (self.burst / 2).max(self.windowsize / MAX_BURSTS).max(1);
+        }
+    }
+
+    fn note_clean_window(&mut self) {
+        self.losses = 0;
+        self.burst = self.burst.saturating_mul(2).min(self.windowsize);
+    }
+
+    /// One past the last block that may be sent before the next ACK.
+    fn window_end(&self) -> BlockIndex {
+        // One packet until the peer has shown that it asked: its address may be forged.
+        let window = if self.unproven { 1 } else { u64::from(self.windowsize) };
+        let last = self.acked + window;
+        self.source.last().map_or(last, |end| last.min(end)) + 1
+    }
+
+    fn bytes_between(&self, from: BlockIndex, to: BlockIndex) -> u64 {
+        let blocks = u16::try_from(to - from).unwrap_or(u16::MAX);
+        self.source.payload(from + 1, blocks).len() as u64
+    }
+
+    fn patience(&self) -> Duration {
+        if self.unproven { self.timing.opening_patience } else { self.timing.patience }
+    }
+
+    fn arm(&mut self, now: Time) {
+        self.deadline = (now + self.rtt.timeout()).min(self.heard + self.patience());
+    }
+}

@@ -1,0 +1,228 @@
+//! What arrives on the listening socket: requests of every kind, and what is none.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod common;
+
+use common::*;
+use memtftp_proto::{
+    Datagram, DropReason, ErrorCode, Kind, MAX_REQUEST, Outcome, Packet, Route, Time,
+};
+use proptest::prelude::*;
+
+const BAD_MODE: &str = "mode is not supported, use octet or netascii";
+
+#[test]
+fn only_requests_are_answered_on_the_listening_port() {
+    let others: [&[u8]; 11] = [
+        b"",
+        b"\0",
+        b"\0\x01"[..1].as_ref(),
+        b"\0\0",
+        b"\0\x03\0\x01data",
+        b"\0\x04\0\0",
+        b"\0\x05\0\0stop\0",
+        b"\0\x05\0\0",
+        b"\0\x06blksize\x008\0",
+        b"\0\x07f\0octet\0",
+        &[0xff; 600],
+    ];
+    for datagram in others {
+        let mut server = Server::new();
+        assert_eq!(server.request(datagram), [], "{datagram:?}");
+        let record = server.record();
+        assert_eq!(record.kind, Kind::Unrecognized);
+        assert_eq!(record.outcome, Outcome::Dropped(DropReason::NotARequest));
+        assert_eq!(record.request_len, datagram.len());
+        server.ends_clean();
+    }
+}
+
+#[test]
+fn a_truncated_request_is_refused() {
+    let whole = rrq("file", &[]);
+    for len in 2..whole.len() {
+        let mut server = Server::new();
+        let sent = server.request(&whole[..len]);
+        assert!(matches!(&sent[..], [Say::Error(4, _)]), "{len}: {sent:?}");
+        let record = server.record();
+        assert_eq!(record.kind, Kind::Unrecognized);
+        assert!(matches!(record.outcome, Outcome::Refused(r) if r.code == ErrorCode::ILLEGAL));
+    }
+}
+
+#[test]
+fn odd_endings_do_not_spoil_a_request() {
+    let mut hp = rrq("f", &[]);
+    hp.resize(MAX_REQUEST, 0xaa);
+    let nuls = [rrq("f", &[]), vec![0; 40]].concat();
+    let cut = [rrq("f", &[]), b"blksize\x0014".to_vec()].concat();
+    for datagram in [hp, nuls, cut] {
+        let mut server = Server::new().file("f", b"x");
+        assert_eq!(server.request(&datagram), [data(1, b"x")]);
+    }
+    // Vendor options with empty values do not hide what follows them.
+    let mut server = Server::new().file("f", b"x");
+    let options = [("grandstream_MODEL", ""), ("blksize", "8")];
+    assert_eq!(server.request(&rrq("f", &options)), [oack(&[("blksize", "8")])]);
+}
+
+#[test]
+fn a_request_that_is_too_long_is_refused() {
+    let mut server = Server::new();
+    let mut datagram = rrq("f", &[]);
+    datagram.resize(MAX_REQUEST + 1, 0);
+    assert_eq!(server.request(&datagram), [error(4, "request of 517 bytes is longer than 512")]);
+    assert_eq!(server.record().kind, Kind::Unrecognized);
+    datagram.resize(65_507, 0);
+    assert!(matches!(&server.request(&datagram)[..], [Say::Error(4, _)]));
+    assert_eq!(server.record().request.len(), MAX_REQUEST);
+}
+
+#[test]
+fn modes() {
+    for mode in ["octet", "OCTET", "oCtEt", "netascii", "NetASCII"] {
+        let mut server = Server::new().file("f", b"x");
+        assert_eq!(server.request(&request(1, "f", mode, &[])), [data(1, b"x")], "{mode}");
+    }
+    for mode in ["mail", "MAIL", "foo", "", "octet "] {
+        for opcode in [1, 2] {
+            let mut server = Server::new().file("f", b"x");
+            let sent = server.request(&request(opcode, "f", mode, &[]));
+            assert_eq!(sent, [error(4, BAD_MODE)], "{mode}");
+            assert_eq!(server.record().kind, [Kind::Read, Kind::Write][usize::from(opcode) - 1]);
+        }
+    }
+}
+
+#[test]
+fn requests_from_service_ports_are_dropped() {
+    for port in [0, 7, 13, 17, 19, 53, 69, 123] {
+        let mut server = Server::new().file("f", b"x");
+        server.peer.set_port(port);
+        assert_eq!(server.request(&rrq("f", &[])), [], "port {port}");
+        assert_eq!(server.record().outcome, Outcome::Dropped(DropReason::ServicePort));
+        assert_eq!(server.request(&rrq("f", &[])[..4]), [], "malformed, port {port}");
+    }
+}
+
+#[test]
+fn requests_to_a_broadcast_address_are_dropped() {
+    let mut server = Server::new().file("f", b"x");
+    let route = Route { socket: LISTENING, peer: server.peer, local: None };
+    let payload = rrq("f", &[]);
+    let datagram = Datagram { route, directed: false, payload: &payload };
+    server.endpoint.handle_datagram(Time::ZERO, &datagram);
+    assert!(server.endpoint.poll_transmit(Time::ZERO).is_none());
+    assert_eq!(server.record().outcome, Outcome::Dropped(DropReason::NotDirected));
+}
+
+#[test]
+fn over_the_bounds_the_answer_is_busy() {
+    let busy = [error(0, "server is busy, try again later")];
+    let mut server = Server::with(|config| {
+        config.max_sessions = 3;
+        config.max_sessions_per_client = 2;
+    })
+    .file("f", &bytes(600));
+    for port in [1, 2] {
+        server.peer.set_port(2000 + port);
+        assert_eq!(server.request(&rrq("f", &[])).len(), 1);
+    }
+    server.peer.set_port(2003);
+    assert_eq!(server.request(&rrq("f", &[])), busy);
+    server.peer = "192.0.2.8:2000".parse().unwrap();
+    assert!(matches!(&server.request(&rrq("f", &[]))[..], [Say::Data(..)]));
+    server.peer = "192.0.2.9:2000".parse().unwrap();
+    assert_eq!(server.request(&rrq("f", &[])), busy);
+    // A finished transfer makes room.
+    server.peer = "192.0.2.8:2000".parse().unwrap();
+    server.request(&rrq("f", &[("blksize", "8")]));
+    assert_eq!(server.endpoint.live_sessions(), 3);
+    server.says(&error(0, ""));
+    server.peer = "192.0.2.9:2000".parse().unwrap();
+    assert!(matches!(&server.request(&rrq("f", &[]))[..], [Say::Data(..)]));
+    server.ends_clean();
+}
+
+#[test]
+fn finished_sessions_are_forgotten_early_when_there_are_many() {
+    let mut server = Server::with(|config| config.max_lingering = 10).file("f", b"x");
+    for port in 0..100 {
+        server.peer.set_port(2000 + port);
+        server.request(&rrq("f", &[]));
+        server.says(&ack(1));
+    }
+    assert_eq!(server.endpoint.sessions(), 10);
+    assert_eq!(server.endpoint.counters().forgotten, 90);
+    server.ends_clean();
+}
+
+#[test]
+fn draining_refuses_new_requests_and_lets_transfers_finish() {
+    let mut server = Server::new().file("f", &bytes(600));
+    server.request(&rrq("f", &[]));
+    server.endpoint.drain();
+    assert_eq!(server.request(&rrq("f", &[])).len(), 1, "a repeat is no new request");
+    server.peer.set_port(2001);
+    assert_eq!(server.request(&rrq("f", &[])), [error(0, "server is shutting down")]);
+    server.peer.set_port(2000);
+    server.says(&ack(1));
+    server.says(&ack(2));
+    assert_eq!(server.endpoint.live_sessions(), 0);
+}
+
+#[test]
+fn shutting_down_tells_every_client_and_records_every_transfer() {
+    let mut server = Server::new().file("f", &bytes(600));
+    server.request(&rrq("f", &[]));
+    server.says(&ack(1));
+    server.peer.set_port(2001);
+    server.request(&wrq("g", &[]));
+    server.endpoint.shut_down(Time::from_micros(5));
+    let records = server.records();
+    assert!(records.iter().all(|record| record.outcome == Outcome::Shutdown));
+    assert_eq!(records.len(), 2);
+    for _ in 0..2 {
+        assert!(server.endpoint.poll_transmit(Time::from_micros(5)).is_some());
+    }
+    server.ends_clean();
+}
+
+proptest! {
+    #[test]
+    fn parsing_never_panics_and_what_is_read_is_written_alike(
+        datagram in prop::collection::vec(any::<u8>(), 0..100),
+        opcode in 0u8..8,
+    ) {
+        let datagram = [&[0, opcode][..], &datagram].concat();
+        if let Ok(packet) = Packet::parse(&datagram) {
+            let mut wire = Vec::new();
+            packet.encode(&mut wire);
+            let again = Packet::parse(&wire);
+            prop_assert_eq!(again, Ok(packet));
+        }
+    }
+
+    #[test]
+    fn no_bytes_on_any_socket_break_the_endpoint(
+        steps in prop::collection::vec(
+            (0u16..6, 1u16..4, 0u8..8, prop::collection::vec(any::<u8>(), 0..20), 0u64..3000),
+            1..60,
+        ),
+    ) {
+        let mut server = Server::new().file("f", &bytes(100)).file("", b"");
+        let mut now = 0;
+        for (socket, port, opcode, tail, pause) in steps {
+            now += pause;
+            server.run_until(now);
+            let peer = format!("192.0.2.7:{}", 2000 + port).parse().unwrap();
+            let payload = match tail.first() {
+                Some(first) if *first < 80 => rrq("f", &[("blksize", "8"), ("windowsize", "3")]),
+                Some(first) if *first < 120 => wrq("g", &[("blksize", "8")]),
+                _ => [&[0, opcode][..], &tail].concat(),
+            };
+            server.datagram(memtftp_proto::SocketId(socket), peer, &payload);
+        }
+        server.ends_clean();
+    }
+}

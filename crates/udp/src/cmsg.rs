@@ -1,0 +1,184 @@
+//! Control messages: which local address a datagram came to, and which one it leaves from.
+//!
+//! Both directions are byte code over a buffer. The layout comes from libc's `CMSG_*` arithmetic
+//! and structs, which are right for each platform; nothing here follows a pointer.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use libc::{IPPROTO_IP, IPPROTO_IPV6, c_int, cmsghdr, in_pktinfo, in6_pktinfo};
+
+/// Where a datagram arrived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    /// The address of this host to answer from.
+    pub(crate) local: Option<IpAddr>,
+    /// The datagram was sent to one host: no broadcast, no multicast.
+    pub(crate) directed: bool,
+}
+
+impl Arrival {
+    /// What is assumed when the system says nothing.
+    pub(crate) const UNKNOWN: Arrival = Arrival { local: None, directed: true };
+
+    /// Of a datagram on a socket bound to `address`.
+    pub(crate) fn at(address: IpAddr) -> Arrival {
+        let directed = !is_group(address);
+        Arrival { local: directed.then_some(address), directed }
+    }
+}
+
+/// Memory for the control messages of one datagram.
+#[derive(Clone)]
+#[repr(C, align(8))]
+pub(crate) struct Control([u8; CAPACITY]);
+
+impl Control {
+    pub(crate) fn new() -> Control {
+        Control([0; CAPACITY])
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub(crate) fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+
+    /// Writes the message that makes a datagram to `peer` leave from `local` and returns its
+    /// length in bytes: 0 when the two are not of one family, which leaves the choice to the
+    /// system.
+    ///
+    /// The kind of message follows the peer, not the socket: an IPv4 peer of a dual-stack socket
+    /// takes the IPv4 one.
+    pub(crate) fn encode(&mut self, peer: SocketAddr, local: IpAddr) -> usize {
+        match (peer.ip().to_canonical(), local.to_canonical()) {
+            (IpAddr::V4(_), IpAddr::V4(local)) => {
+                // An interface index would change the route the datagram takes: only the source
+                // is wanted.
+                let info = in_pktinfo {
+                    ipi_ifindex: 0,
+                    ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(local.octets()) },
+                    ipi_addr: libc::in_addr { s_addr: 0 },
+                };
+                self.write(IPPROTO_IP, libc::IP_PKTINFO, info)
+            }
+            (IpAddr::V6(_), IpAddr::V6(local)) => {
+                // The scope of a link-local peer already names the interface.
+                let info = in6_pktinfo {
+                    ipi6_addr: libc::in6_addr { s6_addr: local.octets() },
+                    ipi6_ifindex: 0,
+                };
+                self.write(IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
+            }
+            _ => 0,
+        }
+    }
+
+    fn write<T: Plain>(&mut self, level: c_int, kind: c_int, data: T) -> usize {
+        let Some((head, body)) = self.0.split_at_mut_checked(HEADER) else { return 0 };
+        let mut header: cmsghdr = zeroed();
+        header.cmsg_level = level;
+        header.cmsg_type = kind;
+        header.cmsg_len = (HEADER + size_of::<T>()) as _;
+        if store(head, header) && store(body, data) { space(size_of::<T>()) } else { 0 }
+    }
+}
+
+/// Reads the messages of a received datagram; `None` when none of them tells the address.
+pub(crate) fn decode(mut control: &[u8]) -> Option<Arrival> {
+    let mut found = None;
+    while let Some(header) = load::<cmsghdr>(control) {
+        #[allow(clippy::unnecessary_cast, reason = "32 bits wide in some C libraries")]
+        let length = header.cmsg_len as usize;
+        let Some(data) = control.get(HEADER..length) else { break };
+        match (header.cmsg_level, header.cmsg_type) {
+            // A dual-stack socket may report an IPv4 datagram in both forms. Only this one tells
+            // a subnet broadcast apart, so it wins.
+            (IPPROTO_IP, libc::IP_PKTINFO) => return load(data).map(arrival_v4),
+            (IPPROTO_IPV6, libc::IPV6_PKTINFO) => found = load(data).map(arrival_v6).or(found),
+            _ => {}
+        }
+        control = control.get(space(data.len())..).unwrap_or_default();
+    }
+    found
+}
+
+fn arrival_v4(info: in_pktinfo) -> Arrival {
+    let address = Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes());
+    let own = Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes());
+    // Linux sets both to the same address unless the datagram was sent to a broadcast or multicast
+    // address; then `own` is that of the interface. This is the only sign of a subnet broadcast.
+    let elsewhere = cfg!(any(target_os = "linux", target_os = "android")) && own != address;
+    if !is_group(address.into()) && !elsewhere {
+        return Arrival { local: Some(address.into()), directed: true };
+    }
+    let usable = !own.is_unspecified() && !is_group(own.into()) && own != address;
+    Arrival { local: usable.then_some(own.into()), directed: false }
+}
+
+fn arrival_v6(info: in6_pktinfo) -> Arrival {
+    Arrival::at(Ipv6Addr::from(info.ipi6_addr.s6_addr).to_canonical())
+}
+
+/// Multicast, or the broadcast address that is one on every network.
+fn is_group(address: IpAddr) -> bool {
+    address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST)
+}
+
+/// A struct of the C library that is the same as its bytes.
+///
+/// # Safety
+///
+/// Every bit pattern is a valid value, and there is no padding.
+unsafe trait Plain: Copy {}
+
+// SAFETY: integers only; where the C struct has a hole, libc declares it as a field.
+unsafe impl Plain for cmsghdr {}
+// SAFETY: three 32-bit integers.
+unsafe impl Plain for in_pktinfo {}
+// SAFETY: sixteen bytes and a 32-bit integer.
+unsafe impl Plain for in6_pktinfo {}
+
+/// The value at the start of `bytes`; `None` when they are too few.
+fn load<T: Plain>(bytes: &[u8]) -> Option<T> {
+    let bytes = bytes.get(..size_of::<T>())?;
+    // SAFETY: the slice holds `size_of::<T>()` bytes, any bytes are a `T`, alignment is not needed.
+    Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
+/// Puts `value` at the start of `bytes`; `false` when they are too few.
+fn store<T: Plain>(bytes: &mut [u8], value: T) -> bool {
+    let Some(bytes) = bytes.get_mut(..size_of::<T>()) else { return false };
+    // SAFETY: the slice holds `size_of::<T>()` bytes, a `T` has no padding that would leave bytes
+    // uninitialised, alignment is not needed.
+    unsafe { bytes.as_mut_ptr().cast::<T>().write_unaligned(value) };
+    true
+}
+
+fn zeroed<T: Plain>() -> T {
+    // SAFETY: every bit pattern is a `T`.
+    unsafe { std::mem::zeroed() }
+}
+
+/// Bytes a message with `data` bytes takes, the gap to the next one included.
+const fn space(data: usize) -> usize {
+    // SAFETY: plain arithmetic.
+    unsafe { libc::CMSG_SPACE(data as u32) as usize }
+}
+
+/// Bytes from the start of a message to its data.
+// SAFETY: plain arithmetic.
+const HEADER: usize = unsafe { libc::CMSG_LEN(0) as usize };
+
+/// Bytes of a [`Control`].
+const CAPACITY: usize = 96;
+
+const _: () = {
+    // A dual-stack socket reports both forms, and neither may be cut off.
+    assert!(CAPACITY >= space(size_of::<in_pktinfo>()) + space(size_of::<in6_pktinfo>()));
+};
+
+#[cfg(test)]
+#[path = "cmsg_tests.rs"]
+mod tests;
