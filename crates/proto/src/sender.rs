@@ -192,7 +192,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
     /// has nothing else to say (RFC 7440 section 4), and says it once for each block behind it.
     fn handle_repeated_ack(&mut self, now: Time) -> AckOutcome {
         let in_flight = self.next - self.acked - 1;
-        let only_a_copy = now.since(self.launched) < self.rtt.smoothed() / 2;
+        let only_a_copy = now.since(self.launched) <= self.rtt.smoothed() / 2;
         if in_flight < 2 || only_a_copy || self.restarted == Some(self.acked) {
             return AckOutcome::Ignored;
         }

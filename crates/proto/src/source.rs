@@ -27,6 +27,17 @@ struct EncodedWindow {
     bytes: Vec<u8>,
     capacity: usize,
     position: Position,
+    /// The last block, once the encoder has seen the end of the file.
+    last: Option<BlockIndex>,
+}
+
+impl EncodedWindow {
+    fn fill(&mut self, file: &[u8], blksize: u16) {
+        self.position.encode(file, &mut self.bytes, self.capacity);
+        if self.last.is_none() && self.position.at_end(file) {
+            self.last = Some(self.first + self.bytes.len() as u64 / u64::from(blksize));
+        }
+    }
 }
 
 impl<C: AsRef<[u8]>> Source<C> {
@@ -43,8 +54,9 @@ impl<C: AsRef<[u8]>> Source<C> {
                     bytes: Vec::new(),
                     capacity,
                     position: Position::default(),
+                    last: None,
                 };
-                window.position.encode(content.as_ref(), &mut window.bytes, capacity);
+                window.fill(content.as_ref(), blksize);
                 Form::Netascii(window)
             }
         };
@@ -59,10 +71,7 @@ impl<C: AsRef<[u8]>> Source<C> {
             // A block shorter than the others ends the transfer, so an exact multiple needs an
             // empty one (RFC 1350 section 6).
             Form::Octet => Some(self.content.as_ref().len() as u64 / blksize + 1),
-            Form::Netascii(window) => window
-                .position
-                .at_end(self.content.as_ref())
-                .then(|| window.first + window.bytes.len() as u64 / blksize),
+            Form::Netascii(window) => window.last,
         }
     }
 
@@ -91,7 +100,7 @@ impl<C: AsRef<[u8]>> Source<C> {
         let done = blocks.saturating_mul(usize::from(self.blksize)).min(window.bytes.len());
         window.bytes.drain(..done);
         window.first = window.first.max(acked + 1);
-        window.position.encode(self.content.as_ref(), &mut window.bytes, window.capacity);
+        window.fill(self.content.as_ref(), self.blksize);
     }
 }
 

@@ -163,9 +163,11 @@ fn draining_refuses_new_requests_and_lets_transfers_finish() {
     server.request(&rrq("f", &[]));
     server.endpoint.drain();
     assert_eq!(server.request(&rrq("f", &[])).len(), 1, "a repeat is no new request");
+    let tid = server.tid;
     server.peer.set_port(2001);
     assert_eq!(server.request(&rrq("f", &[])), [error(0, "server is shutting down")]);
     server.peer.set_port(2000);
+    server.tid = tid;
     server.says(&ack(1));
     server.says(&ack(2));
     assert_eq!(server.endpoint.live_sessions(), 0);

@@ -83,12 +83,23 @@ impl Files for Memory {
 }
 
 /// What a packet says, short enough for one line of a table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Say {
     Data(u16, Vec<u8>),
     Ack(u16),
     Oack(Vec<(String, String)>),
     Error(u16, String),
+}
+
+impl std::fmt::Debug for Say {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Say::Data(block, bytes) => write!(f, "DATA {block} ({} bytes)", bytes.len()),
+            Say::Ack(block) => write!(f, "ACK {block}"),
+            Say::Oack(pairs) => write!(f, "OACK {pairs:?}"),
+            Say::Error(code, text) => write!(f, "ERROR {code} {text:?}"),
+        }
+    }
 }
 
 pub fn data(block: u16, bytes: &[u8]) -> Say {
