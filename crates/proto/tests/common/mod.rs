@@ -210,11 +210,8 @@ impl Server {
                 Transmit::Run(run) => {
                     self.answered(run.route);
                     let bytes = self.endpoint.payload(&run).unwrap();
-                    for step in 0..usize::from(run.blocks) {
-                        let size = usize::from(run.blksize);
-                        let end = ((step + 1) * size).min(bytes.len());
-                        let block = (run.first + step as u64) as u16;
-                        sent.push(data(block, &bytes[step * size..end]));
+                    for (header, payload) in run.datagrams(bytes) {
+                        sent.push(decode(&[&header[..], payload].concat()));
                     }
                 }
             }

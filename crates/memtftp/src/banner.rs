@@ -1,0 +1,92 @@
+//! What an operator sees at start.
+
+use std::env;
+use std::fmt::Write;
+use std::net::SocketAddr;
+
+use bytesize::ByteSize;
+use memtftp_server::{LogTarget, Server, Uploads};
+
+/// Addresses that are listed before the rest is only counted.
+const MAX_ADDRESSES: usize = 8;
+
+/// Where it answers, what it may hold, who is served, and how to try it.
+pub(crate) fn text(server: &Server) -> String {
+    let lines = [
+        ("listening", listening(server)),
+        ("transfers", transfers(server)),
+        ("memory", memory(server)),
+        ("clients", format!("{} (--allow changes it)", server.config().access)),
+        ("uploads", uploads(server.config().uploads).to_owned()),
+        ("request log", request_log(server)),
+        ("try it", try_it(server)),
+    ];
+    let mut text = format!("memtftp {}\n", env!("CARGO_PKG_VERSION"));
+    for (what, value) in lines {
+        let _ = writeln!(text, "  {what:<12} {value}");
+    }
+    text
+}
+
+fn listening(server: &Server) -> String {
+    let reachable = server.reachable();
+    let mut listed: Vec<String> =
+        reachable.iter().take(MAX_ADDRESSES).map(SocketAddr::to_string).collect();
+    if reachable.len() > MAX_ADDRESSES {
+        listed.push(format!("and {} more", reachable.len() - MAX_ADDRESSES));
+    }
+    listed.join(" ")
+}
+
+fn transfers(server: &Server) -> String {
+    let mut ports: Vec<u16> = server.transfer_ports().to_vec();
+    ports.sort_unstable();
+    match (ports.first(), ports.last()) {
+        (Some(_), Some(_)) => {
+            let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+            format!("on ports {}", ports.join(" "))
+        }
+        _ => "on the listening port".to_owned(),
+    }
+}
+
+fn memory(server: &Server) -> String {
+    let size = |bytes| ByteSize::b(bytes).display().iec().to_string();
+    let files = server.names().len();
+    let loaded = match files {
+        0 => "no file preloaded".to_owned(),
+        1 => format!("1 file preloaded ({})", size(server.memory_used())),
+        _ => format!("{files} files preloaded ({})", size(server.memory_used())),
+    };
+    format!("{} for files, {loaded}", size(server.config().memory))
+}
+
+fn uploads(uploads: Uploads) -> &'static str {
+    match uploads {
+        Uploads::Off => "off (--uploads create or replace allows them)",
+        Uploads::Create => "on, new files only (--uploads replace also replaces)",
+        Uploads::Replace => "on, files are replaced (--uploads off forbids them)",
+    }
+}
+
+fn request_log(server: &Server) -> String {
+    match server.config().request_log.as_ref().map(|log| &log.target) {
+        None => "off".to_owned(),
+        Some(LogTarget::Stdout) => "standard output".to_owned(),
+        Some(LogTarget::File(path)) => {
+            let path = env::current_dir().map_or(path.clone(), |directory| directory.join(path));
+            path.display().to_string()
+        }
+    }
+}
+
+/// One line for a client that is on most machines.
+fn try_it(server: &Server) -> String {
+    let names = server.names();
+    let address = server.address();
+    match (names.first(), server.config().uploads) {
+        (Some(name), _) => format!("curl tftp://{address}/{name} -o FILE"),
+        (None, Uploads::Off) => format!("curl tftp://{address}/FILE -o FILE"),
+        (None, _) => format!("curl -T FILE tftp://{address}/"),
+    }
+}

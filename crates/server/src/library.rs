@@ -1,0 +1,160 @@
+//! The files and the policy behind every worker's endpoint.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use foldhash::quality::RandomState;
+use memtftp_proto::{Answer, ErrorCode, FileRequest, Files, Limits, Mode, Refusal, SessionId};
+use memtftp_store::{
+    AppendError, Budget, CommitError, Existing, Name, NameError, Receipt, Store, Upload, Version,
+};
+
+use crate::config::{Config, Uploads};
+use crate::interfaces::Interfaces;
+
+/// A window that is agreed holds this much at most, in bytes: a burst that sockets can hold.
+const MAX_WINDOW_BYTES: u32 = 4 << 20;
+
+/// One worker's way to the files that all workers share.
+#[derive(Clone, Debug)]
+pub(crate) struct Library {
+    store: Store,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: Arc<Config>,
+    interfaces: Interfaces,
+    shares: Mutex<HashMap<IpAddr, Budget, RandomState>>,
+}
+
+/// An upload and the name it is for.
+#[derive(Debug)]
+pub(crate) struct NamedUpload {
+    name: Name,
+    upload: Upload,
+}
+
+impl Library {
+    pub(crate) fn new(store: Store, config: Arc<Config>, interfaces: Interfaces) -> Library {
+        let shared = Shared { config, interfaces, shares: Mutex::default() };
+        Library { store, shared: Arc::new(shared) }
+    }
+
+    fn admit(&self, request: &FileRequest<'_>) -> Result<Name, Refusal> {
+        if !self.shared.config.access.allows(request.peer.ip()) {
+            let text = "clients from this network are not served, see --allow";
+            return Err(Refusal::new(ErrorCode::ACCESS, text));
+        }
+        Name::parse(request.name).map_err(bad_name)
+    }
+
+    fn try_open(&self, request: &FileRequest<'_>) -> Result<Version, Refusal> {
+        let name = self.admit(request)?;
+        self.store.open(&name).ok_or(Refusal::new(ErrorCode::NOT_FOUND, "file not found"))
+    }
+
+    fn try_begin(&self, request: &FileRequest<'_>) -> Result<NamedUpload, Refusal> {
+        let config = &self.shared.config;
+        let name = self.admit(request)?;
+        let exists = self.store.contains(&name);
+        match config.uploads {
+            Uploads::Off => {
+                let text = "uploads are off, the server needs --uploads create or replace";
+                return Err(Refusal::new(ErrorCode::ACCESS, text));
+            }
+            Uploads::Create if exists => return Err(already_exists()),
+            Uploads::Create | Uploads::Replace => {}
+        }
+        if !exists && self.store.len() >= config.max_files {
+            return Err(Refusal::new(ErrorCode::FULL, "too many files, see --max-files"));
+        }
+        let share = self.share_of(request.peer.ip());
+        let mut upload = self.store.begin_charged_to(&share, config.max_file.unwrap_or(u64::MAX));
+        // In netascii the size announced is that on the wire, and the file may be smaller.
+        if let Some(announced) = request.announced.filter(|_| request.mode == Mode::Octet) {
+            upload.expect(announced).map_err(no_room)?;
+        }
+        Ok(NamedUpload { name, upload })
+    }
+
+    /// The part of the budget that uploads of one client may use.
+    ///
+    /// Shares that nothing is charged to are dropped when the table has doubled, so it holds few
+    /// more clients than have files here or in flight.
+    fn share_of(&self, client: IpAddr) -> Budget {
+        let mut shares = self.shared.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        if shares.len() == shares.capacity() {
+            shares.retain(|_, share| share.used() > 0);
+        }
+        let limit = self.shared.config.max_client_memory;
+        shares.entry(client).or_insert_with(|| self.store.budget().child(limit)).clone()
+    }
+}
+
+impl Files for Library {
+    type Content = Version;
+    type Upload = NamedUpload;
+    type Receipt = Receipt;
+
+    fn limits(&self, request: &FileRequest<'_>) -> Limits {
+        let config = &self.shared.config;
+        let fitting = || self.shared.interfaces.max_blksize(request.local);
+        Limits {
+            max_blksize: config.max_blksize.unwrap_or_else(fitting),
+            max_windowsize: config.max_windowsize,
+            max_window_bytes: MAX_WINDOW_BYTES,
+        }
+    }
+
+    fn open(&mut self, _: SessionId, request: &FileRequest<'_>) -> Answer<Version> {
+        Answer::Now(self.try_open(request))
+    }
+
+    fn begin(&mut self, _: SessionId, request: &FileRequest<'_>) -> Answer<NamedUpload> {
+        Answer::Now(self.try_begin(request))
+    }
+
+    fn append(&mut self, upload: &mut NamedUpload, bytes: &[u8]) -> Result<(), Refusal> {
+        upload.upload.append(bytes).map_err(no_room)
+    }
+
+    fn commit(&mut self, _: SessionId, upload: NamedUpload) -> Answer<Receipt> {
+        let existing = match self.shared.config.uploads {
+            Uploads::Replace => Existing::Replace,
+            Uploads::Create | Uploads::Off => Existing::Refuse,
+        };
+        let committed = self.store.commit(upload.name, upload.upload, existing);
+        Answer::Now(committed.map_err(|CommitError::Exists| already_exists()))
+    }
+}
+
+fn already_exists() -> Refusal {
+    Refusal::new(ErrorCode::EXISTS, "file exists, the server needs --uploads replace")
+}
+
+/// U-Boot stops at codes 1 and 2 and tries again for ever at any other.
+fn bad_name(error: NameError) -> Refusal {
+    let text = match error {
+        NameError::Empty => "file name is empty",
+        NameError::TooLong => "file name is longer than 255 bytes",
+        NameError::Dots => "file name has a part . or ..",
+        NameError::Control => "file name has a control character",
+        NameError::Directory => "file name ends with a slash",
+    };
+    Refusal::new(ErrorCode::ACCESS, text)
+}
+
+fn no_room(error: AppendError) -> Refusal {
+    let text = match error {
+        AppendError::TooLong { .. } => "file is too large, see --max-file",
+        AppendError::OverBudget(over) if over.depth == 0 => {
+            "this client's uploads hold too much, see --max-client-memory"
+        }
+        AppendError::OverBudget(_) => "no memory left for files, see --memory",
+        AppendError::OutOfMemory => "the server is out of memory",
+    };
+    Refusal::new(ErrorCode::FULL, text).because(format!("{text}: {error}"))
+}

@@ -1,0 +1,121 @@
+//! The request log: one line a request, apart from all other output.
+//!
+//! Workers hand records to a bounded queue and never wait; a thread of its own stamps, formats and
+//! writes them. If the queue is full the record is lost, and the log itself says how many were.
+
+mod line;
+mod text;
+mod writer;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use memtftp_proto::Record;
+use thiserror::Error;
+
+pub(crate) use writer::RequestLog;
+
+/// Records that wait to be written, at most.
+const QUEUE: usize = 32_768;
+
+/// Where the request log goes and how a line looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestLogConfig {
+    /// Where it goes.
+    pub target: LogTarget,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// Where the request log goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// Standard output.
+    Stdout,
+    /// The end of this file, which is made if it is missing.
+    File(PathBuf),
+}
+
+/// How a line of the request log looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `key=value` pairs, values quoted where they have to be.
+    #[default]
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+/// The request log cannot be opened. The operator must act.
+#[derive(Debug, Error)]
+#[error("cannot open the request log {}: {source}; choose another with --request-log PATH", path.display())]
+pub struct LogError {
+    /// The file.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: std::io::Error,
+}
+
+/// Not the name of a [`LogFormat`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the formats are text and json")]
+pub struct UnknownFormat;
+
+impl FromStr for LogFormat {
+    type Err = UnknownFormat;
+
+    fn from_str(name: &str) -> Result<LogFormat, UnknownFormat> {
+        match name {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => Err(UnknownFormat),
+        }
+    }
+}
+
+/// What the writer is told.
+enum Message {
+    Record(Box<Record>, Option<SocketAddr>),
+    Reopen,
+}
+
+/// A worker's way to the log.
+#[derive(Clone)]
+pub(crate) struct LogSender {
+    queue: Option<Sender<Message>>,
+    lost: Arc<AtomicU64>,
+}
+
+impl LogSender {
+    /// The queue to a writer, and the writer's end of it.
+    fn new() -> (LogSender, Receiver<Message>) {
+        let (queue, messages) = crossbeam_channel::bounded(QUEUE);
+        (LogSender { queue: Some(queue), lost: Arc::default() }, messages)
+    }
+
+    /// For a server without a request log.
+    pub(crate) fn none() -> LogSender {
+        LogSender { queue: None, lost: Arc::default() }
+    }
+
+    /// Hands over a record; never waits. `socket` is the address of our end.
+    pub(crate) fn send(&self, record: Record, socket: Option<SocketAddr>) {
+        let Some(queue) = &self.queue else { return };
+        if let Err(TrySendError::Full(_)) =
+            queue.try_send(Message::Record(Box::new(record), socket))
+        {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn reopen(&self) {
+        if let Some(queue) = &self.queue {
+            // Not from a worker: this may wait for the writer.
+            let _ = queue.send(Message::Reopen);
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! A running server, for programs and tests.
+
+use std::collections::hash_map::RandomState;
+use std::convert::Infallible;
+use std::hash::BuildHasher;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender};
+use memtftp_proto::{Endpoint, Timing};
+use memtftp_store::{AppendError, Budget, Name, NameError, Store, Version};
+use memtftp_udp::Waker;
+use thiserror::Error;
+
+use crate::config::{Config, ConfigError, Uploads};
+use crate::interfaces::Interfaces;
+use crate::library::Library;
+use crate::preload::{self, PreloadError};
+use crate::request_log::{LogError, LogSender, RequestLog, RequestLogConfig};
+use crate::sockets::{self, SocketError, WorkerSockets};
+use crate::worker::{Command, Worker};
+
+/// A server did not start. The operator must act, as the text says.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The settings contradict each other.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A socket cannot be had.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// A directory cannot be loaded.
+    #[error(transparent)]
+    Preload(#[from] PreloadError),
+    /// The request log cannot be opened.
+    #[error(transparent)]
+    RequestLog(#[from] LogError),
+    /// A thread or its poller could not be made.
+    #[error("cannot start a worker: {0}")]
+    Worker(#[from] std::io::Error),
+}
+
+/// A file was not put into the server. The caller must act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum PutError {
+    /// No client could ask for that name.
+    #[error("bad name: {0}")]
+    Name(#[from] NameError),
+    /// The memory budget has no room for it.
+    #[error(transparent)]
+    Room(#[from] AppendError),
+}
+
+/// Settings of a server that is about to start.
+///
+/// Unlike the program, an embedded server listens on a free port of 127.0.0.1 and keeps no request
+/// log unless it is told to.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    config: Config,
+    preload: Vec<PathBuf>,
+}
+
+impl Builder {
+    /// Replaces all settings.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Builder {
+        self.config = config;
+        self
+    }
+
+    /// Listens on this address alone. Port 0 takes a free one.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Builder {
+        self.config.listen = vec![address];
+        self
+    }
+
+    /// What clients may do with uploads; they may replace files by default.
+    #[must_use]
+    pub fn uploads(mut self, uploads: Uploads) -> Builder {
+        self.config.uploads = uploads;
+        self
+    }
+
+    /// Writes one line a request there.
+    #[must_use]
+    pub fn request_log(mut self, config: RequestLogConfig) -> Builder {
+        self.config.request_log = Some(config);
+        self
+    }
+
+    /// Loads the files of a directory under their relative names before the first request.
+    #[must_use]
+    pub fn preload(mut self, directory: impl Into<PathBuf>) -> Builder {
+        self.preload.push(directory.into());
+        self
+    }
+
+    /// Starts the server. It answers when this returns.
+    ///
+    /// # Errors
+    /// What the operator has to change.
+    pub fn start(self) -> Result<Server, StartError> {
+        Server::start(self.config, &self.preload)
+    }
+}
+
+/// A running server. Dropping it ends every transfer at once.
+///
+/// It can be shared between threads; every call takes `&self`.
+pub struct Server {
+    store: Store,
+    config: Arc<Config>,
+    interfaces: Interfaces,
+    listening: Vec<SocketAddr>,
+    transfer_ports: Vec<u16>,
+    workers: Vec<WorkerHandle>,
+    /// Disconnected once every worker has ended.
+    ended: Receiver<Infallible>,
+    log: Option<RequestLog>,
+}
+
+struct WorkerHandle {
+    commands: Sender<Command>,
+    waker: Waker,
+    thread: JoinHandle<()>,
+}
+
+impl Server {
+    /// Settings for a server inside a program or a test.
+    pub fn builder() -> Builder {
+        let listen = vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)];
+        Builder { config: Config { listen, ..Config::default() }, preload: Vec::new() }
+    }
+
+    fn start(config: Config, directories: &[PathBuf]) -> Result<Server, StartError> {
+        config.check()?;
+        let count = config.worker_count();
+        let config = Arc::new(config);
+        // The port first: it is the likeliest to fail, and loading may take long.
+        let sockets = sockets::bind(&config, count)?;
+        let store = Store::new(Budget::new(config.memory));
+        for directory in directories {
+            preload::load(&store, directory, config.max_files)?;
+        }
+        let log = config.request_log.as_ref().map(RequestLog::start).transpose()?;
+        let interfaces = Interfaces::read();
+        let (running, ended) = crossbeam_channel::bounded(0);
+        let mut server = Server {
+            listening: sockets.first().map(addresses).unwrap_or_default(),
+            transfer_ports: sockets.iter().flat_map(transfer_ports).collect(),
+            workers: Vec::with_capacity(count),
+            store,
+            config,
+            interfaces,
+            ended,
+            log,
+        };
+        let library = Library::new(
+            server.store.clone(),
+            Arc::clone(&server.config),
+            server.interfaces.clone(),
+        );
+        for (number, sockets) in sockets.into_iter().enumerate() {
+            let endpoint =
+                Endpoint::new(server.endpoint_config(&sockets, count, number), library.clone());
+            let worker = Worker::new(endpoint, sockets, server.log_sender())?;
+            server.workers.push(spawn(number, worker, running.clone())?);
+        }
+        Ok(server)
+    }
+
+    fn log_sender(&self) -> LogSender {
+        self.log.as_ref().map_or_else(LogSender::none, RequestLog::sender)
+    }
+
+    fn endpoint_config(
+        &self,
+        sockets: &WorkerSockets,
+        workers: usize,
+        number: usize,
+    ) -> memtftp_proto::Config {
+        let timing = Timing { patience: self.config.give_up, ..Timing::default() };
+        let opening_patience = timing.opening_patience.min(timing.patience);
+        memtftp_proto::Config {
+            sockets: sockets.roles.clone(),
+            timing: Timing { opening_patience, ..timing },
+            max_sessions: self.config.max_sessions.div_ceil(workers),
+            max_sessions_per_client: self.config.max_client_sessions,
+            seed: RandomState::new().hash_one(number),
+            ..memtftp_proto::Config::default()
+        }
+    }
+
+    /// The addresses that requests go to, as they were bound: `[::]` is every address.
+    pub fn listening(&self) -> &[SocketAddr] {
+        &self.listening
+    }
+
+    /// The first address, in a form that a client on this machine can use.
+    pub fn address(&self) -> SocketAddr {
+        let first = self.listening.first().copied();
+        let mut address = first.unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0));
+        if address.ip().is_unspecified() {
+            // `[::]` answers on IPv4 too, and more clients speak it.
+            address.set_ip(Ipv4Addr::LOCALHOST.into());
+        }
+        address
+    }
+
+    /// Every address that clients can use, wildcards replaced by what the interfaces have.
+    pub fn reachable(&self) -> Vec<SocketAddr> {
+        let own = self.interfaces.addresses();
+        let expand = |listening: &SocketAddr| match listening.ip() {
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => own.clone(),
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED) => {
+                own.iter().copied().filter(IpAddr::is_ipv4).collect()
+            }
+            one => vec![one],
+        };
+        let with_port = |listening: &SocketAddr| {
+            let port = listening.port();
+            expand(listening).into_iter().map(move |ip| SocketAddr::new(ip, port))
+        };
+        self.listening.iter().flat_map(with_port).collect()
+    }
+
+    /// The ports that transfers run on; empty in single-port operation.
+    pub fn transfer_ports(&self) -> &[u16] {
+        &self.transfer_ports
+    }
+
+    /// The settings it runs with.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Adds a file, or replaces it for transfers that begin from now on.
+    ///
+    /// # Errors
+    /// The name is bad or the budget has no room.
+    pub fn put(&self, name: &str, bytes: impl Into<Vec<u8>>) -> Result<(), PutError> {
+        let _receipt = self.store.put(Name::parse(name.as_bytes())?, bytes)?;
+        Ok(())
+    }
+
+    /// A file as it is now; `None` if there is none. An upload is there once its client has been
+    /// told that it is complete.
+    pub fn get(&self, name: &str) -> Option<Version> {
+        self.store.open(&Name::parse(name.as_bytes()).ok()?)
+    }
+
+    /// Takes a file out of the server. Transfers of it go on.
+    pub fn take(&self, name: &str) -> Option<Version> {
+        self.store.remove(&Name::parse(name.as_bytes()).ok()?)
+    }
+
+    /// The names of all files, sorted.
+    pub fn names(&self) -> Vec<Name> {
+        self.store.names()
+    }
+
+    /// Bytes that files, uploads and replaced files still being read hold.
+    pub fn memory_used(&self) -> u64 {
+        self.store.budget().used()
+    }
+
+    /// Opens the request log again by its name, after a rotation.
+    pub fn reopen_request_log(&self) {
+        if let Some(log) = &self.log {
+            log.reopen();
+        }
+    }
+
+    /// Refuses new requests from now on and ends when the last transfer has ended, at the latest
+    /// after `patience`. Returns at once; [`Server::wait`] waits.
+    pub fn drain(&self, patience: Duration) {
+        self.tell(Command::Drain(patience));
+    }
+
+    /// Ends every transfer now and tells its client. Returns at once; [`Server::wait`] waits.
+    pub fn abort(&self) {
+        self.tell(Command::Stop);
+    }
+
+    /// Waits until the server has ended by [`Server::drain`] or [`Server::abort`].
+    pub fn wait(&self) {
+        let _ = self.ended.recv();
+    }
+
+    /// Ends every transfer, tells its client, and returns when the request log is written.
+    pub fn stop(self) {
+        drop(self);
+    }
+
+    fn tell(&self, command: Command) {
+        for worker in &self.workers {
+            // A worker that has ended needs no telling, and one that has not read the last few
+            // commands is already told to end.
+            let _ = worker.commands.try_send(command);
+            worker.waker.wake();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.abort();
+        for worker in self.workers.drain(..) {
+            if worker.thread.join().is_err() {
+                tracing::error!("a worker ended by a defect in the server");
+            }
+        }
+        if let Some(log) = self.log.take() {
+            log.finish();
+        }
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("listening", &self.listening).finish_non_exhaustive()
+    }
+}
+
+/// Starts a worker's thread. `running` is held as long as it works.
+fn spawn(
+    number: usize,
+    worker: (Worker, Sender<Command>),
+    running: Sender<Infallible>,
+) -> std::io::Result<WorkerHandle> {
+    let (worker, commands) = worker;
+    let waker = worker.waker();
+    let work = move || {
+        let _running = running;
+        worker.run();
+    };
+    let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(work)?;
+    Ok(WorkerHandle { commands, waker, thread })
+}
+
+fn addresses(sockets: &WorkerSockets) -> Vec<SocketAddr> {
+    sockets.listening().map(|socket| socket.local_addr()).collect()
+}
+
+fn transfer_ports(sockets: &WorkerSockets) -> Vec<u16> {
+    sockets.transfers().map(|socket| socket.local_addr().port()).collect()
+}

@@ -1,0 +1,295 @@
+//! One thread that moves datagrams between its sockets and its endpoint.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use memtftp_proto::{Datagram, Endpoint, Route, Run, SocketId, Time, Transmit};
+use memtftp_udp::{Destination, Poller, RecvBatch, SendBatch, SendBuffer, Socket, Waker};
+
+use crate::library::Library;
+use crate::request_log::LogSender;
+use crate::sockets::WorkerSockets;
+
+/// Runs and packets that wait for a socket to become writable, at most. Over it they are dropped
+/// and counted; the network would have lost them next.
+const MAX_OUTBOX: usize = 1_024;
+
+/// Batches taken from one socket before the others have their turn.
+const MAX_BATCHES: usize = 4;
+
+/// Commands that wait to be read, at most.
+const MAX_COMMANDS: usize = 16;
+
+/// What the rest of the server tells a worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Command {
+    /// Refuse new requests; end when the last transfer has ended, or after this time.
+    Drain(Duration),
+    /// End every transfer now.
+    Stop,
+}
+
+pub(crate) struct Worker {
+    endpoint: Endpoint<Library>,
+    sockets: Vec<Outlet>,
+    poller: Poller,
+    commands: Receiver<Command>,
+    log: LogSender,
+    origin: Instant,
+    received: RecvBatch,
+    send_buffer: SendBuffer,
+    stop_at: Option<Time>,
+    lost: u64,
+}
+
+/// A socket and what waits to leave by it.
+struct Outlet {
+    socket: Arc<Socket>,
+    waiting: VecDeque<Transmit>,
+    blocked: bool,
+}
+
+impl Worker {
+    /// A worker and the way to command it; [`Worker::waker`] makes it look.
+    pub(crate) fn new(
+        endpoint: Endpoint<Library>,
+        sockets: WorkerSockets,
+        log: LogSender,
+    ) -> io::Result<(Worker, Sender<Command>)> {
+        let mut poller = Poller::new()?;
+        for (key, socket) in sockets.sockets.iter().enumerate() {
+            poller.add(socket, key)?;
+        }
+        let (sender, commands) = crossbeam_channel::bounded(MAX_COMMANDS);
+        let outlet = |socket| Outlet { socket, waiting: VecDeque::new(), blocked: false };
+        let worker = Worker {
+            endpoint,
+            sockets: sockets.sockets.into_iter().map(outlet).collect(),
+            poller,
+            commands,
+            log,
+            origin: Instant::now(),
+            received: RecvBatch::new(),
+            send_buffer: SendBuffer::new(),
+            stop_at: None,
+            lost: 0,
+        };
+        Ok((worker, sender))
+    }
+
+    pub(crate) fn waker(&self) -> Waker {
+        self.poller.waker()
+    }
+
+    /// Works until it is told to stop.
+    pub(crate) fn run(mut self) {
+        loop {
+            let ready = match self.wait() {
+                Ok(ready) => ready,
+                Err(error) => {
+                    tracing::error!("waiting for datagrams failed, this worker ends: {error}");
+                    self.stop_at = Some(Time::ZERO);
+                    Vec::new()
+                }
+            };
+            for key in ready {
+                self.receive(key);
+            }
+            let now = self.now();
+            self.obey(now);
+            self.endpoint.handle_timeout(now);
+            let ending =
+                self.stop_at.is_some_and(|at| now >= at || self.endpoint.live_sessions() == 0);
+            if ending {
+                self.endpoint.shut_down(now);
+            }
+            self.send(now);
+            self.log_records();
+            if ending {
+                return self.report();
+            }
+        }
+    }
+
+    fn now(&self) -> Time {
+        Time::ZERO + self.origin.elapsed()
+    }
+
+    /// Waits for datagrams, room to send, a command or a deadline; gives the readable sockets.
+    fn wait(&mut self) -> io::Result<Vec<usize>> {
+        let deadline = [self.endpoint.poll_timeout(), self.stop_at].into_iter().flatten().min();
+        let now = self.now();
+        let timeout = deadline.map(|at| at.since(now));
+        let mut readable = Vec::new();
+        let mut writable = Vec::new();
+        for ready in self.poller.wait(timeout)? {
+            if ready.readable {
+                readable.push(ready.key);
+            }
+            if ready.writable {
+                writable.push(ready.key);
+            }
+        }
+        for key in writable {
+            if let Some(outlet) = self.sockets.get_mut(key) {
+                outlet.blocked = false;
+            }
+            self.poller.set_writable(key, false)?;
+        }
+        Ok(readable)
+    }
+
+    /// Takes what waits at one socket, answering batch by batch.
+    fn receive(&mut self, key: usize) {
+        for _ in 0..MAX_BATCHES {
+            let Some(outlet) = self.sockets.get(key) else { return };
+            let count = match outlet.socket.recv(&mut self.received) {
+                Ok(count) => count,
+                Err(error) => {
+                    // Errors of earlier datagrams surface here on some systems; the socket lives.
+                    tracing::debug!("receiving failed: {error}");
+                    return;
+                }
+            };
+            let now = self.now();
+            let socket = SocketId(u16::try_from(key).unwrap_or(u16::MAX));
+            for received in self.received.iter() {
+                let route = Route { socket, peer: received.peer, local: received.local };
+                let (directed, payload) = (received.directed, received.payload);
+                self.endpoint.handle_datagram(now, &Datagram { route, directed, payload });
+            }
+            self.send(now);
+            self.log_records();
+            if count < memtftp_udp::BATCH {
+                return;
+            }
+        }
+    }
+
+    fn obey(&mut self, now: Time) {
+        while let Ok(command) = self.commands.try_recv() {
+            self.endpoint.drain();
+            let at = match command {
+                Command::Drain(patience) => now + patience,
+                Command::Stop => now,
+            };
+            self.stop_at = Some(self.stop_at.map_or(at, |before| before.min(at)));
+        }
+    }
+
+    /// Sends all that the endpoint has to send.
+    fn send(&mut self, now: Time) {
+        let mut more = true;
+        while more {
+            more = false;
+            let mut collected = 0;
+            while collected < memtftp_udp::BATCH
+                && let Some(transmit) = self.endpoint.poll_transmit(now)
+            {
+                collected += 1;
+                more = true;
+                let key = usize::from(route_of(&transmit).socket.0);
+                let Some(outlet) = self.sockets.get_mut(key) else { continue };
+                if outlet.waiting.len() < MAX_OUTBOX {
+                    outlet.waiting.push_back(transmit);
+                } else {
+                    self.lost += 1;
+                }
+            }
+            for key in 0..self.sockets.len() {
+                self.send_from(key);
+            }
+        }
+    }
+
+    /// Sends what waits for one socket, unless it has no room.
+    fn send_from(&mut self, key: usize) {
+        let Worker { endpoint, sockets, send_buffer, poller, lost, .. } = self;
+        let Some(outlet) = sockets.get_mut(key) else { return };
+        while !outlet.blocked && !outlet.waiting.is_empty() {
+            let mut batch = send_buffer.start();
+            for transmit in &outlet.waiting {
+                if !push(&mut batch, endpoint, transmit) {
+                    break;
+                }
+            }
+            let pushed = batch.len();
+            let sent = outlet.socket.send(&mut batch);
+            *lost += sent.failed as u64;
+            outlet.blocked = sent.blocked;
+            let done = if sent.blocked { sent.accepted } else { pushed };
+            outlet.forget_sent(done, endpoint);
+            if sent.blocked
+                && let Err(error) = poller.set_writable(key, true)
+            {
+                tracing::debug!("cannot wait for room to send: {error}");
+                outlet.blocked = false;
+                outlet.waiting.clear();
+            }
+        }
+    }
+
+    fn log_records(&mut self) {
+        while let Some(record) = self.endpoint.poll_record() {
+            let outlet = self.sockets.get(usize::from(record.socket.0));
+            self.log.send(record, outlet.map(|outlet| outlet.socket.local_addr()));
+        }
+    }
+
+    fn report(&self) {
+        if self.lost > 0 {
+            tracing::warn!("{} packets could not be sent", self.lost);
+        }
+    }
+}
+
+impl Outlet {
+    /// Takes `datagrams` datagrams off the front; a run may be left in part.
+    fn forget_sent(&mut self, mut datagrams: usize, endpoint: &Endpoint<Library>) {
+        while let Some(front) = self.waiting.front_mut() {
+            let size = datagrams_of(front, endpoint);
+            if size > datagrams {
+                if let Transmit::Run(run) = front {
+                    run.first += datagrams as u64;
+                    run.blocks -= u16::try_from(datagrams).unwrap_or(run.blocks);
+                }
+                return;
+            }
+            datagrams -= size;
+            self.waiting.pop_front();
+        }
+    }
+}
+
+fn route_of(transmit: &Transmit) -> &Route {
+    match transmit {
+        Transmit::Control { route, .. } | Transmit::Run(Run { route, .. }) => route,
+    }
+}
+
+/// How many datagrams this is now; none if it is no longer wanted.
+fn datagrams_of(transmit: &Transmit, endpoint: &Endpoint<Library>) -> usize {
+    match transmit {
+        Transmit::Control { .. } => 1,
+        Transmit::Run(run) => endpoint.payload(run).map_or(0, |_| usize::from(run.blocks)),
+    }
+}
+
+/// Adds what `transmit` stands for; false when the batch is full, maybe after a part of it.
+fn push<'a>(
+    batch: &mut SendBatch<'a>,
+    endpoint: &'a Endpoint<Library>,
+    transmit: &Transmit,
+) -> bool {
+    let route = route_of(transmit);
+    let to = Destination { peer: route.peer, local: route.local };
+    match transmit {
+        Transmit::Control { packet, .. } => batch.push_copied(to, packet.as_bytes()),
+        Transmit::Run(run) => endpoint.payload(run).is_none_or(|bytes| {
+            run.datagrams(bytes).all(|(header, payload)| batch.push(to, header, payload))
+        }),
+    }
+}
