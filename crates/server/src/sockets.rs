@@ -98,15 +98,14 @@ pub(crate) fn bind(config: &Config, workers: usize) -> Result<Vec<WorkerSockets>
     let mut all: Vec<WorkerSockets> = (0..workers).map(|_| WorkerSockets::default()).collect();
     let mut ports = Ports::new(config);
     for address in &config.listen {
-        let mut bound = *address;
+        let mut bound = None;
         for worker in &mut all {
-            let listening = if bound == *address {
-                bind_listening(*address, config, workers > 1)?
-            } else {
+            let listening = match bound {
+                None => bind_listening(*address, config, workers > 1)?,
                 // The others join the port that the first was given.
-                Socket::bind(bound, &options(config, true))?
+                Some(bound) => Socket::bind(bound, &options(config, true))?,
             };
-            bound = listening.local_addr();
+            bound = Some(listening.local_addr());
             worker.add(listening, config, &mut ports, workers)?;
         }
     }
