@@ -82,9 +82,11 @@ fn request_log(server: &Server) -> String {
 
 /// One line for a client that is on most machines.
 fn try_it(server: &Server) -> String {
-    let names = server.names();
     let address = server.address();
-    match (names.first(), server.config().uploads) {
+    let names = server.names();
+    let shell_safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
+    let name = names.iter().find(|name| name.as_bytes().iter().all(shell_safe));
+    match (name, server.config().uploads) {
         (Some(name), _) => format!("curl tftp://{address}/{name} -o FILE"),
         (None, Uploads::Off) => format!("curl tftp://{address}/FILE -o FILE"),
         (None, _) => format!("curl -T FILE tftp://{address}/"),

@@ -21,7 +21,7 @@ use crate::library::Library;
 use crate::preload::{self, PreloadError};
 use crate::request_log::{LogError, LogSender, RequestLog, RequestLogConfig};
 use crate::sockets::{self, SocketError, WorkerSockets};
-use crate::worker::{Command, Worker};
+use crate::worker::{Command, Unfinished, Worker};
 
 /// A server did not start. The operator must act, as the text says.
 #[derive(Debug, Error)]
@@ -167,10 +167,11 @@ impl Server {
             Arc::clone(&server.config),
             server.interfaces.clone(),
         );
+        let unfinished = Unfinished::new(count);
         for (number, sockets) in sockets.into_iter().enumerate() {
             let endpoint =
                 Endpoint::new(server.endpoint_config(&sockets, count, number), library.clone());
-            let worker = Worker::new(endpoint, sockets, server.log_sender())?;
+            let worker = Worker::new(endpoint, sockets, server.log_sender(), unfinished.clone())?;
             server.workers.push(spawn(number, worker, running.clone())?);
         }
         Ok(server)

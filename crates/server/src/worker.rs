@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -23,6 +24,9 @@ const MAX_BATCHES: usize = 4;
 /// Commands that wait to be read, at most.
 const MAX_COMMANDS: usize = 16;
 
+/// How often a worker without transfers looks whether the others have finished.
+const DRAIN_CHECK: Duration = Duration::from_millis(10);
+
 /// What the rest of the server tells a worker.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Command {
@@ -30,6 +34,20 @@ pub(crate) enum Command {
     Drain(Duration),
     /// End every transfer now.
     Stop,
+}
+
+/// How many workers still have transfers while the server drains.
+///
+/// A worker that has none left goes on refusing requests until no other has any: if its sockets
+/// closed earlier, the system would deal the packets of a shared port anew, and transfers on the
+/// listening port would lose their worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Unfinished(Arc<AtomicUsize>);
+
+impl Unfinished {
+    pub(crate) fn new(workers: usize) -> Unfinished {
+        Unfinished(Arc::new(AtomicUsize::new(workers)))
+    }
 }
 
 pub(crate) struct Worker {
@@ -41,7 +59,11 @@ pub(crate) struct Worker {
     origin: Instant,
     received: RecvBatch,
     send_buffer: SendBuffer,
+    /// When to end, once draining.
     stop_at: Option<Time>,
+    /// This worker has left the count of the unfinished.
+    finished: bool,
+    unfinished: Unfinished,
     lost: u64,
 }
 
@@ -58,6 +80,7 @@ impl Worker {
         endpoint: Endpoint<Library>,
         sockets: WorkerSockets,
         log: LogSender,
+        unfinished: Unfinished,
     ) -> io::Result<(Worker, Sender<Command>)> {
         let mut poller = Poller::new()?;
         for (key, socket) in sockets.sockets.iter().enumerate() {
@@ -75,6 +98,8 @@ impl Worker {
             received: RecvBatch::new(),
             send_buffer: SendBuffer::new(),
             stop_at: None,
+            finished: false,
+            unfinished,
             lost: 0,
         };
         Ok((worker, sender))
@@ -101,8 +126,7 @@ impl Worker {
             let now = self.now();
             self.obey(now);
             self.endpoint.handle_timeout(now);
-            let ending =
-                self.stop_at.is_some_and(|at| now >= at || self.endpoint.live_sessions() == 0);
+            let ending = self.is_ending(now);
             if ending {
                 self.endpoint.shut_down(now);
             }
@@ -114,6 +138,15 @@ impl Worker {
         }
     }
 
+    fn is_ending(&mut self, now: Time) -> bool {
+        let Some(stop_at) = self.stop_at else { return false };
+        if !self.finished && self.endpoint.live_sessions() == 0 {
+            self.finished = true;
+            self.unfinished.0.fetch_sub(1, Ordering::Relaxed);
+        }
+        now >= stop_at || self.unfinished.0.load(Ordering::Relaxed) == 0
+    }
+
     fn now(&self) -> Time {
         Time::ZERO + self.origin.elapsed()
     }
@@ -122,7 +155,10 @@ impl Worker {
     fn wait(&mut self) -> io::Result<Vec<usize>> {
         let deadline = [self.endpoint.poll_timeout(), self.stop_at].into_iter().flatten().min();
         let now = self.now();
-        let timeout = deadline.map(|at| at.since(now));
+        let mut timeout = deadline.map(|at| at.since(now));
+        if self.finished {
+            timeout = Some(timeout.map_or(DRAIN_CHECK, |timeout| timeout.min(DRAIN_CHECK)));
+        }
         let mut readable = Vec::new();
         let mut writable = Vec::new();
         for ready in self.poller.wait(timeout)? {

@@ -1,6 +1,7 @@
 //! A client's view of an endpoint in virtual time, one datagram a step.
 #![allow(
     dead_code,
+    unreachable_pub,
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
