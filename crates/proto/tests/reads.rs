@@ -64,7 +64,7 @@ fn sizes_around_a_block_end_with_a_short_block() {
 fn lost_opening_is_sent_again_with_growing_gaps_until_given_up() {
     let mut server = Server::new().file("f", b"x");
     let opening = oack(&[("blksize", "8")]);
-    assert_eq!(server.request(&rrq("f", &[("blksize", "8")])), [opening.clone()]);
+    assert_eq!(server.request(&rrq("f", &[("blksize", "8")])), std::slice::from_ref(&opening));
     let again: Vec<u64> = server.run_until(60_000).into_iter().map(|(at, _)| at).collect();
     assert_eq!(again, [1_000, 3_000, 7_000, 15_000]);
     let record = server.record();

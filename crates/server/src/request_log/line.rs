@@ -94,7 +94,7 @@ impl Line {
     }
 
     fn progress(&mut self, record: &Record) {
-        if record.agreed.is_none() {
+        if record.kind == Kind::Unrecognized {
             return;
         }
         self.number("bytes", record.bytes);
