@@ -42,6 +42,7 @@ impl RequestLog {
             format: config.format,
             queue_full: Arc::clone(&sender.lost),
             unwritten: 0,
+            written: 0,
             failing: false,
         };
         let thread = std::thread::Builder::new()
@@ -69,6 +70,9 @@ impl RequestLog {
     }
 }
 
+/// Lines between two looks at how many were lost, while there is always one to write.
+const LINES_BETWEEN_LOOKS: u64 = 4_096;
+
 struct Writer {
     out: BufWriter<Box<dyn Write + Send>>,
     target: LogTarget,
@@ -77,6 +81,7 @@ struct Writer {
     queue_full: Arc<AtomicU64>,
     /// Lines that could not be written and are to be made known.
     unwritten: u64,
+    written: u64,
     failing: bool,
 }
 
@@ -107,6 +112,10 @@ impl Writer {
         if let Err(error) = self.out.write_all(line.as_bytes()) {
             self.unwritten += 1;
             self.fail(&error);
+        }
+        self.written += 1;
+        if self.written.is_multiple_of(LINES_BETWEEN_LOOKS) {
+            self.report_lost();
         }
     }
 
