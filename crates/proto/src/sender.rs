@@ -101,8 +101,9 @@ pub enum Offer {
 }
 
 impl<C: AsRef<[u8]>> Sender<C> {
-    /// Starts a transfer. With `opening`, the DATA waits until ACK 0 has answered it; without, the
-    /// first block is the first packet, alone, whatever the window.
+    /// Starts a transfer. With `opening`, the DATA waits until ACK 0 has answered it. A server that
+    /// agreed to a window always has one, so it never sends a window to an address that may be
+    /// forged.
     pub fn new(
         now: Time,
         source: Source<C>,
@@ -344,9 +345,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
 
     /// One past the last block that may be sent before the next ACK.
     fn window_end(&self) -> BlockIndex {
-        // One packet until the peer has shown that it asked: its address may be forged.
-        let window = if self.unproven { 1 } else { u64::from(self.windowsize) };
-        let last = self.acked + window;
+        let last = self.acked + u64::from(self.windowsize);
         self.source.last().map_or(last, |end| last.min(end)) + 1
     }
 

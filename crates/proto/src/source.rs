@@ -93,7 +93,7 @@ impl<C: AsRef<[u8]>> Source<C> {
     }
 
     /// Moves the window: blocks up to `acked` are not asked for again.
-    pub(crate) fn release(&mut self, acked: BlockIndex) {
+    pub fn release(&mut self, acked: BlockIndex) {
         let Form::Netascii(window) = &mut self.form else { return };
         let blocks =
             usize::try_from((acked + 1).saturating_sub(window.first)).unwrap_or(usize::MAX);
