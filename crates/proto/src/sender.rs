@@ -297,6 +297,11 @@ impl<C: AsRef<[u8]>> Sender<C> {
         self.source.payload(first, blocks)
     }
 
+    /// Ends the transfer and gives the content back.
+    pub fn into_content(self) -> C {
+        self.source.into_content()
+    }
+
     /// Whether the peer has answered at all.
     pub fn is_proven(&self) -> bool {
         !self.unproven

@@ -92,6 +92,11 @@ impl<C: AsRef<[u8]>> Source<C> {
         bytes.get(start..end).unwrap_or_default()
     }
 
+    /// The content as it was given.
+    pub fn into_content(self) -> C {
+        self.content
+    }
+
     /// Moves the window: blocks up to `acked` are not asked for again.
     pub fn release(&mut self, acked: BlockIndex) {
         let Form::Netascii(window) = &mut self.form else { return };

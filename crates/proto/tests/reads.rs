@@ -440,3 +440,22 @@ fn consecutive_transfers_use_different_ports() {
     }
     assert_eq!(seen.len(), 4);
 }
+
+#[test]
+fn starting_over_on_the_same_port_keeps_the_version() {
+    let (old, new) = ([1; 1000], [2; 1000]);
+    // On one port the client could not tell the blocks of two versions apart.
+    let mut server = Server::single_port().file("f", &old);
+    server.request(&rrq("f", &[]));
+    server.says(&ack(1));
+    server.endpoint.files().files.insert(b"f".to_vec(), new.to_vec());
+    assert_eq!(server.request(&rrq("f", &[])), blocks(&old, 512, 1..=1));
+    assert_eq!(server.request(&rrq("f", &[("blksize", "600")])), [oack(&[("blksize", "600")])]);
+    assert_eq!(server.says(&ack(0)), blocks(&new, 600, 1..=1), "another request, another version");
+
+    let mut server = Server::new().file("f", &old);
+    server.request(&rrq("f", &[]));
+    server.says(&ack(1));
+    server.endpoint.files().files.insert(b"f".to_vec(), new.to_vec());
+    assert_eq!(server.request(&rrq("f", &[])), blocks(&new, 512, 1..=1));
+}

@@ -18,10 +18,11 @@ fn all_sorts(format: &str) -> Vec<Line> {
     client.get("none\\", &[]).unwrap_err();
     client.ask(&wrq("large", &[("tsize", "1001")]));
     client.ask(&rrq("a \"file\"", &[("tsize", "0")]));
-    client.reply(&error(0, ""));
+    // To the listening port, so that it comes before the next request.
+    client.send(&error(0, ""));
     client.ask(&rrq("a \"file\"", &[]));
     client.say(&ack(1));
-    client.reply(&error(3, "\"\\\n\u{e9}\u{2028}"));
+    client.send(&error(3, "\"\\\n\u{e9}\u{2028}"));
     client.ask(&[0, 1, b'f']);
     client.send(b"\x00\x09 \"=\\\n\xff");
     server.stop()
@@ -86,7 +87,7 @@ fn nobody_forges(format: &str) {
         let option = [&rrq("none", &[])[..], b"o", forgery, b"\0", forgery, b"\0"].concat();
         client.ask(&option).refusal();
         client.ask(&rrq("file", &[]));
-        client.reply(&error(9, forgery));
+        client.send(&error(9, forgery));
     }
     let log = server.stop();
     assert_eq!(log.len(), 1 + 4 * FORGERIES.len());
@@ -116,7 +117,7 @@ fn what_peers_send_is_bounded() {
     client.ask(&request(1, [0xff; 500], "octet", &[])).refusal();
     client.ask(&rrq("none", &[("o", &"\u{1}".repeat(400))])).refusal();
     client.ask(&wrq("file", &[]));
-    client.reply(&error(0, [b'\n'; 60_000]));
+    client.send(&error(0, [b'\n'; 60_000]));
     client.send(&[9; 60_000]);
     let log = server.stop();
     assert_eq!(log.len(), 4);

@@ -328,13 +328,11 @@ impl<F: Files> Endpoint<F> {
         self.index.get(&(route.peer, route.local)).copied()
     }
 
-    /// Records the outcome of a live session; it is finished then.
-    fn conclude(&mut self, now: Time, id: SessionId, outcome: Outcome) {
-        let Some(session) = self.sessions.get_mut(id).filter(|session| session.is_live()) else {
-            return;
-        };
+    /// Records the outcome of a live session; it is finished then. Gives the state it was in.
+    fn conclude(&mut self, now: Time, id: SessionId, outcome: Outcome) -> Option<State<F>> {
+        let session = self.sessions.get_mut(id).filter(|session| session.is_live())?;
         self.records.push_back(session.record(now, outcome));
-        session.state = State::Closed;
+        let state = std::mem::replace(&mut session.state, State::Closed);
         self.live -= 1;
         if let Some(count) = self.clients.get_mut(&session.route.peer.ip()) {
             *count -= 1;
@@ -342,6 +340,7 @@ impl<F: Files> Endpoint<F> {
                 self.clients.remove(&session.route.peer.ip());
             }
         }
+        Some(state)
     }
 
     /// Tells the peer and the record that we said no.

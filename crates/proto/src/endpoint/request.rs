@@ -65,24 +65,27 @@ impl<F: Files> Endpoint<F> {
             return self.drop_request(kind, datagram, reason);
         }
         // Before any other check: a repeat must not be refused because of what it began itself.
-        let mut avoid = None;
+        let mut old = None;
         if let Some(id) = self.find(&datagram.route)
             && let Some(session) = self.sessions.get_mut(id)
         {
-            let repeated = *session.request == *datagram.payload && !session.is_proven();
-            if session.is_live() && repeated {
+            let same = *session.request == *datagram.payload;
+            if same && session.is_live() && !session.is_proven() {
                 session.repeats = session.repeats.saturating_add(1);
                 session.repeat_first(now);
                 return self.touch(id);
             }
-            avoid = Some(session.route.socket);
-            self.conclude(now, id, Outcome::Superseded);
+            let socket = session.route.socket;
+            let state = self.conclude(now, id, Outcome::Superseded);
             self.forget(id);
+            old = Some((socket, state.filter(|_| same)));
         }
         match self.admit(&datagram.route, request) {
             Ok(mode) => {
+                let avoid = old.as_ref().map(|(socket, _)| *socket);
                 let socket = self.pick_socket(datagram.route.socket, avoid);
-                self.begin_session(now, datagram, socket, kind, mode);
+                let content = old.and_then(|(old, state)| keep_content(old == socket, state));
+                self.begin_session(now, datagram, socket, kind, mode, content);
             }
             Err(refusal) => self.turn_away(datagram, kind, refusal),
         }
@@ -115,6 +118,7 @@ impl<F: Files> Endpoint<F> {
         socket: SocketId,
         kind: Kind,
         mode: Mode,
+        content: Option<F::Content>,
     ) {
         let route = Route { socket, ..datagram.route };
         let id = self.sessions.insert(Session {
@@ -134,12 +138,18 @@ impl<F: Files> Endpoint<F> {
         *self.clients.entry(route.peer.ip()).or_default() += 1;
         self.live += 1;
         let Some(request) = self.sessions.get(id).and_then(Session::file_request) else { return };
-        if kind == Kind::Read {
-            if let Answer::Now(result) = self.files.open(id, &request) {
-                self.opened(now, id, result);
+        if kind == Kind::Write {
+            if let Answer::Now(result) = self.files.begin(id, &request) {
+                self.begun(now, id, result);
             }
-        } else if let Answer::Now(result) = self.files.begin(id, &request) {
-            self.begun(now, id, result);
+            return;
+        }
+        let answer = match content {
+            Some(content) => Answer::Now(Ok(content)),
+            None => self.files.open(id, &request),
+        };
+        if let Answer::Now(result) = answer {
+            self.opened(now, id, result);
         }
     }
 
@@ -218,6 +228,17 @@ impl<F: Files> Endpoint<F> {
         self.counters.drop(reason);
         let (route, outcome) = (datagram.route, Outcome::Dropped(reason));
         self.records.push_back(record_without_session(kind, route, datagram.payload, outcome));
+    }
+}
+
+/// The version of a read that starts over on the same port of ours.
+///
+/// If the request was only late and the client is in the middle of its first transfer, it cannot
+/// tell the blocks of the two apart. So they must be of the same version.
+fn keep_content<F: Files>(same_port: bool, state: Option<State<F>>) -> Option<F::Content> {
+    match state {
+        Some(State::Sending(sender)) if same_port => Some(sender.into_content()),
+        _ => None,
     }
 }
 
