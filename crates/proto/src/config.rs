@@ -8,7 +8,7 @@ use crate::endpoint::SocketId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// Wait for the first answer before sending again (RFC 6298: 1 s). The `timeout` option of
-    /// RFC 2349 replaces it, and the ceiling with it.
+    /// RFC 2349 replaces it.
     pub initial: Duration,
     /// The shortest wait, however fast the network. Guards against scheduling noise at the peer.
     pub floor: Duration,
@@ -22,15 +22,16 @@ pub struct Timing {
 
 impl Timing {
     /// This timing under the negotiated `timeout` option, in seconds (RFC 2349).
+    ///
+    /// How long an unproven peer is waited for is not for it to say.
     pub(crate) fn with_timeout_option(self, seconds: Option<u8>) -> Timing {
         let Some(seconds) = seconds else { return self };
         let asked = Duration::from_secs(u64::from(seconds));
-        // A client that asks for minutes between packets must not be given up before the second.
         Timing {
             initial: asked,
-            ceiling: asked,
-            patience: self.patience.max(asked * 4),
-            opening_patience: self.opening_patience.max(asked * 2),
+            ceiling: self.ceiling.max(asked),
+            // Time for a packet and its repeat.
+            patience: self.patience.max(asked * 2),
             ..self
         }
     }
@@ -72,12 +73,14 @@ pub struct Config {
     pub max_sessions: usize,
     /// Live sessions of one client address; a request over it is refused as busy.
     pub max_sessions_per_client: usize,
-    /// How long a finished session is remembered, so that a repeated last block is acknowledged
-    /// again and late packets are not mistaken for strangers.
+    /// How long a finished session is remembered at least, so that a repeated last block is
+    /// acknowledged again and late packets are not mistaken for strangers.
     pub linger: Duration,
-    /// Finished sessions that are remembered; over it the oldest is forgotten.
+    /// Committed uploads that are remembered, and as many other finished sessions; over it the
+    /// oldest of the kind is forgotten.
     pub max_lingering: usize,
-    /// Answers to packets of unknown transfers, a second (RFC 1350: ERROR 5). Over it: silence.
+    /// Answers to strangers, a second: packets of unknown transfers (RFC 1350: ERROR 5) and clients
+    /// that are not served. Over it: silence.
     pub stray_answers_per_second: u32,
     /// Blocks in one [`Transmit::Run`](crate::Transmit::Run), at most. One session sends this much,
     /// then the next has its turn.

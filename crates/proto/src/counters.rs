@@ -10,6 +10,8 @@ pub enum DropReason {
     NotDirected,
     /// A request from a port that belongs to another service; its address is forged.
     ServicePort,
+    /// A request of a client that is not served, when too many such were answered.
+    NotServed,
     /// A packet of no transfer that we know, and an answer was not due or too many were.
     Stray,
     /// A packet of a running transfer that means nothing to it.
@@ -22,10 +24,11 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of [`Counters`].
-    pub const ALL: [DropReason; 7] = [
+    pub const ALL: [DropReason; 8] = [
         DropReason::NotARequest,
         DropReason::NotDirected,
         DropReason::ServicePort,
+        DropReason::NotServed,
         DropReason::Stray,
         DropReason::OutOfPlace,
         DropReason::Late,

@@ -21,6 +21,12 @@ pub trait Files {
     /// Proof that an upload was committed.
     type Receipt;
 
+    /// Whether this client is served at all. Asked before anything else about a request.
+    ///
+    /// # Errors
+    /// The refusal, if it is not.
+    fn admit(&self, client: IpAddr) -> Result<(), Refusal>;
+
     /// The most to agree to with this client.
     fn limits(&self, request: &FileRequest<'_>) -> Limits;
 

@@ -31,8 +31,7 @@ pub struct Receiver {
     expected: BlockIndex,
     /// Blocks taken since the last ACK.
     unacknowledged: u16,
-    /// Blocks that were not the expected one since the last ACK that moved on.
-    out_of_order: u16,
+    out_of_order: Bursts,
     decoder: Option<Decoder>,
     /// Our OACK until block 1 has answered it.
     opening: Option<Box<ControlPacket>>,
@@ -79,7 +78,7 @@ impl Receiver {
             windowsize: agreed.windowsize,
             expected: 1,
             unacknowledged: 0,
-            out_of_order: 0,
+            out_of_order: Bursts::default(),
             decoder: (mode == Mode::Netascii).then(Decoder::default),
             opening: opening.map(Box::new),
             ack_due: true,
@@ -109,8 +108,10 @@ impl Receiver {
         if payload.len() > usize::from(self.blksize) {
             return Ok(Verdict::TooLong);
         }
-        if self.complete || widen(block, self.expected) != Some(self.expected) {
-            self.note_out_of_order();
+        let index = widen(block, self.expected);
+        if self.complete || index != Some(self.expected) {
+            // Says at once what is missing, but once: a missing block makes all behind it wrong.
+            self.ack_due |= self.out_of_order.begins(index) && !self.complete;
             return Ok(Verdict::OutOfOrder);
         }
         let last = payload.len() < usize::from(self.blksize);
@@ -120,9 +121,10 @@ impl Receiver {
         }
         self.expected += 1;
         self.bytes += payload.len() as u64;
+        self.rtt.end_back_off();
         self.opening = None;
         self.heard = now;
-        self.out_of_order = 0;
+        self.out_of_order = Bursts::default();
         self.unacknowledged += 1;
         self.complete = last;
         self.ack_due = !last && self.unacknowledged >= self.windowsize;
@@ -140,15 +142,6 @@ impl Receiver {
         let Some(decoder) = &mut self.decoder else { return store(payload) };
         decoder.decode(payload, &mut store)?;
         if last { decoder.finish(store) } else { Ok(()) }
-    }
-
-    /// Says at once what is missing, but only once for a window's worth of wrong blocks: one
-    /// missing block makes all those behind it wrong. In lock-step that is each repeated block.
-    fn note_out_of_order(&mut self) {
-        if !self.complete && self.out_of_order.is_multiple_of(self.windowsize) {
-            self.ack_due = true;
-        }
-        self.out_of_order = self.out_of_order.wrapping_add(1);
     }
 
     /// To be called when [`poll_timeout`](Receiver::poll_timeout) has passed.
@@ -226,6 +219,21 @@ impl Receiver {
     }
 }
 
+/// Tells the bursts apart in which blocks come that are not wanted: within one, numbers rise. In
+/// lock-step each is a burst of its own.
+#[derive(Debug, Default)]
+struct Bursts {
+    previous: Option<BlockIndex>,
+}
+
+impl Bursts {
+    /// Whether a new burst begins with this block.
+    fn begins(&mut self, index: Option<BlockIndex>) -> bool {
+        let previous = std::mem::replace(&mut self.previous, index);
+        previous.is_none_or(|previous| index.is_none_or(|index| index <= previous))
+    }
+}
+
 /// The last block of an upload that has arrived but is not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastBlock(BlockIndex);
@@ -236,6 +244,7 @@ pub struct LastBlock(BlockIndex);
 #[derive(Debug)]
 pub struct Dally<R> {
     last: BlockIndex,
+    repeated: Bursts,
     ack_due: bool,
     _receipt: R,
 }
@@ -243,12 +252,14 @@ pub struct Dally<R> {
 impl<R> Dally<R> {
     /// The upload is committed, as `receipt` proves: its last block may be acknowledged.
     pub fn new(last: LastBlock, receipt: R) -> Dally<R> {
-        Dally { last: last.0, ack_due: true, _receipt: receipt }
+        Dally { last: last.0, repeated: Bursts::default(), ack_due: true, _receipt: receipt }
     }
 
-    /// Takes a DATA packet that came after the commit.
+    /// Takes a DATA packet that came after the commit. The peer repeats its last window: the first
+    /// block of it is answered, should the last be lost again.
     pub fn handle_data(&mut self, block: u16) {
-        self.ack_due |= widen(block, self.last) == Some(self.last);
+        let index = widen(block, self.last);
+        self.ack_due |= self.repeated.begins(index) || index == Some(self.last);
     }
 
     /// The ACK to send now.

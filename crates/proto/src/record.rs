@@ -26,8 +26,13 @@ pub enum Kind {
 pub enum Outcome {
     /// The whole file travelled; an upload is committed.
     Complete,
-    /// The client asked for the size and left.
-    Probe,
+    /// The client asked for the size and left with an ERROR before it took a block.
+    Probe {
+        /// The client's error code.
+        code: ErrorCode,
+        /// The client's text, cut to 128 bytes; any bytes.
+        text: Vec<u8>,
+    },
     /// The client ended it with an ERROR.
     Aborted {
         /// The client's error code.

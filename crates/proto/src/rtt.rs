@@ -12,6 +12,8 @@ pub struct Rtt {
     // Microseconds in 32 bits: 71 minutes, far above any ceiling, in a quarter of a Duration.
     smoothed: u32,
     variation: u32,
+    /// What the samples say, without back-off.
+    base: u32,
     timeout: u32,
     floor: u32,
     ceiling: u32,
@@ -24,6 +26,7 @@ impl Rtt {
         Rtt {
             smoothed: 0,
             variation: 0,
+            base: micros(timing.initial),
             timeout: micros(timing.initial),
             floor: micros(timing.floor),
             ceiling: micros(timing.ceiling),
@@ -31,7 +34,7 @@ impl Rtt {
         }
     }
 
-    /// Takes a round trip of a packet that was sent once; ends any back-off.
+    /// Takes a round trip of a packet that was sent once; ends the back-off.
     pub fn sample(&mut self, round_trip: Duration) {
         let sample = micros(round_trip);
         if self.measured {
@@ -44,10 +47,17 @@ impl Rtt {
             self.variation = sample / 2;
         }
         let timeout = self.smoothed.saturating_add(self.variation.saturating_mul(4));
-        self.timeout = timeout.clamp(self.floor, self.ceiling.max(self.floor));
+        self.base = timeout.clamp(self.floor, self.ceiling.max(self.floor));
+        self.timeout = self.base;
     }
 
-    /// Doubles the time-out, up to the ceiling; it stays so until the next sample.
+    /// Ends the back-off without a sample: the peer has moved the transfer on. RFC 6298 would wait
+    /// for a sample, but on a path that loses a packet of each window none may come for long.
+    pub fn end_back_off(&mut self) {
+        self.timeout = self.base;
+    }
+
+    /// Doubles the time-out, up to the ceiling; it stays so until the transfer moves on.
     pub fn back_off(&mut self) {
         self.timeout = self.timeout.saturating_mul(2).min(self.ceiling.max(self.floor));
     }
@@ -55,6 +65,11 @@ impl Rtt {
     /// How long to wait for an answer before sending again.
     pub fn timeout(&self) -> Duration {
         Duration::from_micros(u64::from(self.timeout))
+    }
+
+    /// The same without back-off.
+    pub fn base_timeout(&self) -> Duration {
+        Duration::from_micros(u64::from(self.base))
     }
 
     /// The smoothed round trip; zero without a sample.

@@ -25,7 +25,7 @@ const MAX_BURSTS: u16 = 4;
 /// nothing, then [`poll_timeout`](Sender::poll_timeout). Extra calls are harmless.
 ///
 /// A duplicate ACK never brings DATA again (RFC 1123 section 4.2.3.1), but an ACK that reports a
-/// gap in a window does, once for each position.
+/// gap in a window does, once, however many copies of it come.
 #[derive(Debug)]
 pub struct Sender<C> {
     source: Source<C>,
@@ -46,8 +46,9 @@ pub struct Sender<C> {
     next: BlockIndex,
     /// One past the highest block ever sent; the opening counts as block 0.
     high: BlockIndex,
-    /// The position at which a repeated ACK has already restarted the window.
-    restarted: Option<BlockIndex>,
+    /// The highest block that had been sent when the window last started over. Until it is
+    /// acknowledged, ACKs may still be answers to what was sent before.
+    restarted: BlockIndex,
     /// A packet sent once whose answer measures the round trip.
     sample: Option<(BlockIndex, Time)>,
     /// When the first block of the current window was sent.
@@ -106,13 +107,16 @@ impl<C: AsRef<[u8]>> Sender<C> {
     /// forged.
     pub fn new(
         now: Time,
-        source: Source<C>,
+        mut source: Source<C>,
         agreed: &Agreed,
         opening: Option<ControlPacket>,
         timing: &Timing,
     ) -> Sender<C> {
         let timing = timing.with_timeout_option(agreed.timeout);
         let rtt = Rtt::new(&timing);
+        if opening.is_none() {
+            source.release(0);
+        }
         Sender {
             source,
             opening_due: opening.is_some(),
@@ -124,7 +128,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
             acked: 0,
             next: 1,
             high: 0,
-            restarted: None,
+            restarted: 0,
             sample: None,
             launched: now,
             deadline: now + rtt.timeout(),
@@ -158,20 +162,26 @@ impl<C: AsRef<[u8]>> Sender<C> {
             self.rtt.sample(now.since(sent));
             self.sample = None;
         }
+        let moved = index - self.acked;
+        let late = self.is_restarted() && self.is_too_soon(now);
         self.bytes += self.bytes_between(self.acked, index);
         self.acked = index;
         self.source.release(index);
         if self.source.last() == Some(index) {
             return AckOutcome::Complete;
         }
-        if index + 1 < self.next {
-            // The window was cut short: something behind `index` is missing.
-            self.restarted = Some(index);
-            self.note_loss();
-        } else {
+        if index + 1 >= self.next {
             self.note_clean_window();
+            self.start_window(now);
+        } else if late {
+            // An answer to what was sent before the window started over: what follows is already
+            // on its way again.
+            self.allowance = self.allowance.saturating_add(moved.try_into().unwrap_or(u16::MAX));
+            self.arm(now);
+        } else {
+            // The window was cut short: something behind `index` is missing.
+            self.restart_window(now);
         }
-        self.start_window(now);
         AckOutcome::Taken
     }
 
@@ -185,22 +195,39 @@ impl<C: AsRef<[u8]>> Sender<C> {
             self.rtt.sample(now.since(sent));
         }
         self.heard(now);
+        self.source.release(0);
         self.start_window(now);
         AckOutcome::Taken
     }
 
     /// An ACK of what is already acknowledged. A receiver that misses the first block of a window
     /// has nothing else to say (RFC 7440 section 4), and says it once for each block behind it.
+    ///
+    /// Taking a mere copy for that would double the window, each of its blocks would bring another
+    /// such ACK, and so on to the end of the file. So it is taken only while nothing else explains
+    /// it: right after the window started over, that is when every answer should have come.
     fn handle_repeated_ack(&mut self, now: Time) -> AckOutcome {
         let in_flight = self.next - self.acked - 1;
-        let only_a_copy = now.since(self.launched) <= self.rtt.smoothed() / 2;
-        if in_flight < 2 || only_a_copy || self.restarted == Some(self.acked) {
+        let too_soon = if self.is_restarted() {
+            now.since(self.launched) <= self.rtt.base_timeout()
+        } else {
+            self.is_too_soon(now)
+        };
+        if in_flight < 2 || too_soon {
             return AckOutcome::Ignored;
         }
-        self.restarted = Some(self.acked);
-        self.note_loss();
-        self.start_window(now);
+        self.restart_window(now);
         AckOutcome::Taken
+    }
+
+    /// Whether something of the current window has been sent before.
+    fn is_restarted(&self) -> bool {
+        self.acked < self.restarted
+    }
+
+    /// Whether an ACK now can hardly be an answer to the current window.
+    fn is_too_soon(&self, now: Time) -> bool {
+        now.since(self.launched) <= self.rtt.smoothed() / 2
     }
 
     /// To be called when [`poll_timeout`](Sender::poll_timeout) has passed.
@@ -220,8 +247,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
             self.opening_due = true;
             self.sample = None;
         } else {
-            self.note_loss();
-            self.start_window(now);
+            self.restart_window(now);
         }
         self.arm(now);
         Expiry::Waiting
@@ -292,9 +318,11 @@ impl<C: AsRef<[u8]>> Sender<C> {
         self.burst_at.map_or(self.deadline, |at| at.min(self.deadline))
     }
 
-    /// The bytes of a run. Empty if the window has moved on since it was offered.
-    pub fn payload(&self, first: BlockIndex, blocks: u16) -> &[u8] {
-        self.source.payload(first, blocks)
+    /// The bytes of a run; `None` if the window has moved since it was offered. Then the run must
+    /// not be sent: its bytes may be gone, and what is still needed is offered again.
+    pub fn payload(&self, first: BlockIndex, blocks: u16) -> Option<&[u8]> {
+        let wanted = first > self.acked && first + u64::from(blocks) <= self.next;
+        wanted.then(|| self.source.payload(first, blocks))
     }
 
     /// Ends the transfer and gives the content back.
@@ -325,6 +353,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
     fn heard(&mut self, now: Time) {
         self.heard = now;
         self.unproven = false;
+        self.rtt.end_back_off();
     }
 
     /// Makes the block behind the last acknowledged one the next to send.
@@ -335,12 +364,15 @@ impl<C: AsRef<[u8]>> Sender<C> {
         self.arm(now);
     }
 
-    fn note_loss(&mut self) {
+    /// Starts the window over behind the last acknowledged block: something of it was lost.
+    fn restart_window(&mut self, now: Time) {
+        self.restarted = self.high.saturating_sub(1);
         self.sample = None;
         self.losses = self.losses.saturating_add(1);
         if self.losses >= LOSSES_BEFORE_SHRINKING {
             self.burst = (self.burst / 2).max(self.windowsize / MAX_BURSTS).max(1);
         }
+        self.start_window(now);
     }
 
     fn note_clean_window(&mut self) {

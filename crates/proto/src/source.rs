@@ -32,8 +32,8 @@ struct EncodedWindow {
 }
 
 impl EncodedWindow {
-    fn fill(&mut self, file: &[u8], blksize: u16) {
-        self.position.encode(file, &mut self.bytes, self.capacity);
+    fn fill(&mut self, file: &[u8], blksize: u16, len: usize) {
+        self.position.encode(file, &mut self.bytes, len);
         if self.last.is_none() && self.position.at_end(file) {
             self.last = Some(self.first + self.bytes.len() as u64 / u64::from(blksize));
         }
@@ -43,7 +43,9 @@ impl EncodedWindow {
 impl<C: AsRef<[u8]>> Source<C> {
     /// Prepares `content` for blocks of `blksize` bytes in windows of `windowsize`.
     ///
-    /// In netascii it holds one encoded window, that is `blksize * windowsize` bytes of memory.
+    /// In netascii it holds one encoded block, and from the first [`release`](Source::release) on an
+    /// encoded window: `blksize * windowsize` bytes of memory. A peer that has not proved itself
+    /// gets no more.
     pub fn new(content: C, mode: Mode, blksize: u16, windowsize: u16) -> Source<C> {
         let form = match mode {
             Mode::Octet => Form::Octet,
@@ -56,7 +58,7 @@ impl<C: AsRef<[u8]>> Source<C> {
                     position: Position::default(),
                     last: None,
                 };
-                window.fill(content.as_ref(), blksize);
+                window.fill(content.as_ref(), blksize, usize::from(blksize));
                 Form::Netascii(window)
             }
         };
@@ -97,7 +99,7 @@ impl<C: AsRef<[u8]>> Source<C> {
         self.content
     }
 
-    /// Moves the window: blocks up to `acked` are not asked for again.
+    /// Moves the window, or makes it whole: blocks up to `acked` are not asked for again.
     pub fn release(&mut self, acked: BlockIndex) {
         let Form::Netascii(window) = &mut self.form else { return };
         let blocks =
@@ -105,7 +107,8 @@ impl<C: AsRef<[u8]>> Source<C> {
         let done = blocks.saturating_mul(usize::from(self.blksize)).min(window.bytes.len());
         window.bytes.drain(..done);
         window.first = window.first.max(acked + 1);
-        window.fill(self.content.as_ref(), self.blksize);
+        let len = window.capacity;
+        window.fill(self.content.as_ref(), self.blksize, len);
     }
 }
 

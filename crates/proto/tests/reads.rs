@@ -4,7 +4,9 @@
 mod common;
 
 use common::*;
-use memtftp_proto::{DropReason, ErrorCode, Limits, Outcome, SocketId};
+use memtftp_proto::{
+    Datagram, DropReason, Endpoint, ErrorCode, Limits, Outcome, Route, SocketId, Time, Transmit,
+};
 
 /// The blocks `range` of `file`, 1-based.
 fn blocks(file: &[u8], size: usize, range: std::ops::RangeInclusive<usize>) -> Vec<Say> {
@@ -225,7 +227,7 @@ fn a_size_probe_is_known_as_one() {
         server.request(&rrq("f", &[("tsize", "0"), ("blksize", "1428"), ("windowsize", "4")]));
     assert_eq!(sent, [oack(&[("tsize", "77"), ("blksize", "1428"), ("windowsize", "4")])]);
     assert_eq!(server.says(&error(8, "User aborted the transfer")), []);
-    assert_eq!(server.record().outcome, Outcome::Probe);
+    assert!(matches!(server.record().outcome, Outcome::Probe { .. }));
     server.ends_clean();
 }
 
@@ -234,7 +236,7 @@ fn an_error_on_the_listening_port_ends_that_clients_transfer() {
     let mut server = Server::new().file("f", &bytes(77));
     server.request(&rrq("f", &[("tsize", "0")]));
     assert_eq!(server.request(&encode(&error(0, "Early terminate"))), []);
-    assert_eq!(server.record().outcome, Outcome::Probe);
+    assert!(matches!(server.record().outcome, Outcome::Probe { .. }));
 }
 
 #[test]
@@ -343,7 +345,9 @@ fn the_window_waits_until_the_client_has_proved_itself() {
 
 #[test]
 fn the_timeout_option_sets_the_wait() {
-    for (seconds, expected) in [("1", vec![1_000, 2_000, 3_000]), ("5", vec![5_000, 10_000])] {
+    for (seconds, expected) in
+        [("1", vec![1_000, 3_000, 7_000, 15_000]), ("5", vec![5_000, 13_000])]
+    {
         let mut server = Server::new().file("f", b"x");
         let opening = [oack(&[("timeout", seconds)])];
         assert_eq!(server.request(&rrq("f", &[("timeout", seconds)])), opening);
@@ -458,4 +462,100 @@ fn starting_over_on_the_same_port_keeps_the_version() {
     server.says(&ack(1));
     server.endpoint.files().files.insert(b"f".to_vec(), new.to_vec());
     assert_eq!(server.request(&rrq("f", &[])), blocks(&new, 512, 1..=1));
+}
+
+#[test]
+fn the_timeout_option_does_not_say_how_long_a_stranger_is_waited_for() {
+    let mut server = Server::new().file("f", b"x");
+    server.request(&rrq("f", &[("timeout", "255")]));
+    server.quiet_until(16_000);
+    assert_eq!(server.record().outcome, Outcome::TimedOut);
+}
+
+#[test]
+fn a_run_is_not_lent_once_its_window_has_moved() {
+    let wire = b"line\r\n".repeat(100);
+    let mut server = Server::new().file("f", &b"line\n".repeat(100));
+    server.request(&request(1, "f", "netascii", &[("blksize", "8"), ("windowsize", "4")]));
+    let peer = server.peer;
+    let route = Route { socket: server.tid, peer, local: Some("192.0.2.1".parse().unwrap()) };
+    let say = |endpoint: &mut Endpoint<Memory>, block: u16| {
+        let payload = encode(&ack(block));
+        let datagram = Datagram { route, directed: true, payload: &payload };
+        endpoint.handle_datagram(Time::ZERO, &datagram);
+        match endpoint.poll_transmit(Time::ZERO) {
+            Some(Transmit::Run(run)) => run,
+            other => panic!("{other:?}"),
+        }
+    };
+    let waiting = say(&mut server.endpoint, 0);
+    assert_eq!(server.endpoint.payload(&waiting), Some(&wire[..32]));
+    let next = say(&mut server.endpoint, 2);
+    assert_eq!(server.endpoint.payload(&waiting), None);
+    assert_eq!(server.endpoint.payload(&next), Some(&wire[16..48]));
+}
+
+#[test]
+fn a_copied_ack_does_not_double_the_rest_of_a_windowed_transfer() {
+    for windowsize in [2u16, 4, 16, 64] {
+        let file = bytes(8 * 2000 + 1);
+        let mut server = window_of(&windowsize.to_string(), &file);
+        let mut now = 2;
+        server.quiet_until(now);
+        let (mut expected, mut sent) = (1u16, 0);
+        let mut arriving = server.says(&ack(0));
+        let mut copied = false;
+        // A client like edk2's: it answers each block that it did not expect.
+        while expected <= 2001 {
+            sent += arriving.len();
+            let mut acks = Vec::new();
+            let mut since_ack = 0;
+            for say in &arriving {
+                let Say::Data(number, payload) = say else { panic!("{say:?}") };
+                if *number == expected {
+                    expected += 1;
+                    since_ack += 1;
+                    if since_ack == windowsize || payload.len() < 8 {
+                        acks.push(expected - 1);
+                        since_ack = 0;
+                    }
+                } else {
+                    acks.push(expected - 1);
+                }
+            }
+            now += 2;
+            arriving = server.run_until(now).into_iter().map(|(_, say)| say).collect();
+            for block in acks {
+                arriving.extend(server.says(&ack(block)));
+                if !std::mem::replace(&mut copied, true) {
+                    // One copy of one ACK, made by the network, later than half a round trip.
+                    sent += server.run_until(now + 1).len();
+                    now += 1;
+                    server.quiet_until(now);
+                    now += 1;
+                    arriving.extend(server.run_until(now).into_iter().map(|(_, say)| say));
+                    arriving.extend(server.says(&ack(block)));
+                }
+            }
+        }
+        let most = 2001 + 2 * usize::from(windowsize);
+        assert!(sent <= most, "window {windowsize}: {sent} DATA for 2001 blocks");
+    }
+}
+
+#[test]
+fn progress_ends_the_back_off() {
+    let file = bytes(8 * 300);
+    let mut server = window_of("2", &file);
+    server.quiet_until(10);
+    server.says(&ack(0));
+    // The path is dead for a while, and the wait doubles.
+    let again = server.run_until(3_000);
+    let last = again[again.len() - 1].0;
+    let before = again[again.len() - 3].0;
+    assert!(last - before > 900, "{before} to {last}");
+    server.says(&ack(1));
+    let again = server.run_until(3_100);
+    // The second burst of the window, then all of it again: as if nothing had been.
+    assert_eq!((again[0].0, again[1].0), (3_001, 3_031));
 }

@@ -158,6 +158,49 @@ fn finished_sessions_are_forgotten_early_when_there_are_many() {
 }
 
 #[test]
+fn a_flood_of_requests_does_not_push_out_uploads_that_wait_for_their_last_ack() {
+    let mut server = Server::with(|config| config.max_lingering = 10);
+    server.request(&wrq("f", &[]));
+    server.says(&data(1, b"abc"));
+    let (peer, tid) = (server.peer, server.tid);
+    for port in 3000..3100 {
+        server.peer.set_port(port);
+        assert_eq!(server.request(&rrq("missing", &[])), [error(1, "file not found")]);
+    }
+    assert_eq!(server.datagram(tid, peer, &encode(&data(1, b"abc"))), [ack(1)]);
+}
+
+#[test]
+fn clients_that_are_not_served_hear_so_within_bounds_and_before_anything_else() {
+    let mut server = Server::new().file("f", b"x");
+    server.endpoint.files().unserved = Some(server.peer.ip());
+    let refused = [error(2, "not served")];
+    assert_eq!(server.request(&rrq("f", &[])), refused);
+    assert_eq!(server.request(&request(1, "f", "mail", &[])), refused);
+    assert_eq!(server.request(b"\0\x01f"), refused);
+    server.endpoint.drain();
+    assert_eq!(server.request(&rrq("f", &[])), refused);
+    let answered = (0..1000).filter(|_| !server.request(&rrq("f", &[])).is_empty()).count();
+    assert_eq!(answered, 96);
+    assert_eq!(server.endpoint.counters().dropped(DropReason::NotServed), 904);
+    assert_eq!(server.records().len(), 1004);
+    server.ends_clean();
+}
+
+#[test]
+fn every_client_is_told_of_a_shutdown() {
+    let mut server =
+        Server::with(|config| config.max_sessions_per_client = 10_000).file("f", &bytes(600));
+    for port in 1_000..11_000 {
+        server.peer.set_port(port);
+        server.request(&rrq("f", &[]));
+    }
+    server.endpoint.shut_down(Time::ZERO);
+    let sent = std::iter::from_fn(|| server.endpoint.poll_transmit(Time::ZERO)).count();
+    assert_eq!((sent, server.records().len()), (10_000, 10_000));
+}
+
+#[test]
 fn draining_refuses_new_requests_and_lets_transfers_finish() {
     let mut server = Server::new().file("f", &bytes(600));
     server.request(&rrq("f", &[]));

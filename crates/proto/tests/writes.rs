@@ -42,7 +42,7 @@ fn repeated_data_is_acknowledged_again_and_stored_once() {
     }
     server.quiet_until(3_000);
     assert_eq!(server.says(&data(2, b"end")), [ack(2)], "the last ACK was lost");
-    assert_eq!(server.says(&data(1, &[7; 512])), []);
+    assert_eq!(server.says(&data(1, &[7; 512])), [ack(2)], "an old block begins a repeat");
     assert_eq!(server.content("f").unwrap().len(), 515);
     assert_eq!(server.endpoint.files().commits, 1);
     assert_eq!(server.records().len(), 1);
@@ -251,4 +251,40 @@ fn two_uploads_of_one_name_are_private_and_the_last_to_complete_stands() {
     assert_eq!(server.content("f").unwrap(), b"second");
     server.datagram(first, first_peer, &encode(&data(1, b"first")));
     assert_eq!(server.content("f").unwrap(), b"first");
+}
+
+#[test]
+fn a_gap_whose_repair_is_lost_too_is_reported_again() {
+    let mut server = window_of("8");
+    for number in 1..7 {
+        server.says(&block(number));
+    }
+    assert_eq!(server.says(&block(8)), [ack(6)]);
+    // The sender starts over behind block 6, and block 7 is lost again.
+    assert_eq!(server.says(&block(8)), [ack(6)]);
+    assert_eq!(server.says(&block(9)), []);
+}
+
+#[test]
+fn the_last_window_repeated_in_part_is_acknowledged() {
+    let mut server = window_of("4");
+    for number in 1..4 {
+        server.says(&block(number));
+    }
+    assert_eq!(server.says(&data(4, b"end")), [ack(4)]);
+    // That ACK is lost, the window comes again, and its last block is lost.
+    assert_eq!(server.says(&block(1)), [ack(4)]);
+    assert_eq!(server.says(&block(2)), []);
+}
+
+#[test]
+fn a_client_with_a_long_time_out_still_gets_its_last_ack_again() {
+    let mut server = Server::new();
+    server.request(&wrq("f", &[("timeout", "30")]));
+    assert_eq!(server.says(&data(1, b"abc")), [ack(1)]);
+    server.quiet_until(30_000);
+    assert_eq!(server.says(&data(1, b"abc")), [ack(1)]);
+    server.quiet_until(60_000);
+    assert_eq!(server.says(&data(1, b"abc")), [ack(1)]);
+    server.ends_clean();
 }

@@ -27,7 +27,7 @@ pub(crate) struct Library {
 struct Shared {
     config: Arc<Config>,
     interfaces: Interfaces,
-    shares: Mutex<HashMap<IpAddr, Budget, RandomState>>,
+    shares: Mutex<HashMap<IpAddr, Arc<Budget>, RandomState>>,
 }
 
 /// An upload and the name it is for.
@@ -35,6 +35,8 @@ struct Shared {
 pub(crate) struct NamedUpload {
     name: Name,
     upload: Upload,
+    /// Held so that the table keeps it while the upload lasts.
+    _share: Arc<Budget>,
 }
 
 impl Library {
@@ -43,22 +45,14 @@ impl Library {
         Library { store, shared: Arc::new(shared) }
     }
 
-    fn admit(&self, request: &FileRequest<'_>) -> Result<Name, Refusal> {
-        if !self.shared.config.access.allows(request.peer.ip()) {
-            let text = "clients from this network are not served, see --allow";
-            return Err(Refusal::new(ErrorCode::ACCESS, text));
-        }
-        Name::parse(request.name).map_err(bad_name)
-    }
-
     fn try_open(&self, request: &FileRequest<'_>) -> Result<Version, Refusal> {
-        let name = self.admit(request)?;
+        let name = Name::parse(request.name).map_err(bad_name)?;
         self.store.open(&name).ok_or(Refusal::new(ErrorCode::NOT_FOUND, "file not found"))
     }
 
     fn try_begin(&self, request: &FileRequest<'_>) -> Result<NamedUpload, Refusal> {
         let config = &self.shared.config;
-        let name = self.admit(request)?;
+        let name = Name::parse(request.name).map_err(bad_name)?;
         let exists = self.store.contains(&name);
         match config.uploads {
             Uploads::Off => {
@@ -68,29 +62,40 @@ impl Library {
             Uploads::Create if exists => return Err(already_exists()),
             Uploads::Create | Uploads::Replace => {}
         }
-        if !exists && self.store.len() >= config.max_files {
-            return Err(Refusal::new(ErrorCode::FULL, "too many files, see --max-files"));
-        }
+        self.check_count(&name)?;
         let share = self.share_of(request.peer.ip());
         let mut upload = self.store.begin_charged_to(&share, config.max_file.unwrap_or(u64::MAX));
         // In netascii the size announced is that on the wire, and the file may be smaller.
         if let Some(announced) = request.announced.filter(|_| request.mode == Mode::Octet) {
             upload.expect(announced).map_err(no_room)?;
         }
-        Ok(NamedUpload { name, upload })
+        Ok(NamedUpload { name, upload, _share: share })
+    }
+
+    /// Whether there may be a file of this name. Checked again at the commit, since many uploads may
+    /// be under way; workers that commit in the same moment may exceed it by one file each.
+    fn check_count(&self, name: &Name) -> Result<(), Refusal> {
+        if self.store.len() < self.shared.config.max_files || self.store.contains(name) {
+            return Ok(());
+        }
+        Err(Refusal::new(ErrorCode::FULL, "too many files, see --max-files"))
     }
 
     /// The part of the budget that uploads of one client may use.
     ///
-    /// Shares that nothing is charged to are dropped when the table has doubled, so it holds few
-    /// more clients than have files here or in flight.
-    fn share_of(&self, client: IpAddr) -> Budget {
+    /// Before the table grows, shares of clients without files and uploads are dropped, so it
+    /// holds few more clients than have either.
+    fn share_of(&self, client: IpAddr) -> Arc<Budget> {
         let mut shares = self.shared.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        if shares.len() == shares.capacity() {
-            shares.retain(|_, share| share.used() > 0);
+        if let Some(share) = shares.get(&client) {
+            return Arc::clone(share);
         }
-        let limit = self.shared.config.max_client_memory;
-        shares.entry(client).or_insert_with(|| self.store.budget().child(limit)).clone()
+        if shares.len() == shares.capacity() {
+            shares.retain(|_, share| share.used() > 0 || Arc::strong_count(share) > 1);
+        }
+        let share = Arc::new(self.store.budget().child(self.shared.config.max_client_memory));
+        shares.insert(client, Arc::clone(&share));
+        share
     }
 }
 
@@ -98,6 +103,14 @@ impl Files for Library {
     type Content = Version;
     type Upload = NamedUpload;
     type Receipt = Receipt;
+
+    fn admit(&self, client: IpAddr) -> Result<(), Refusal> {
+        if self.shared.config.access.allows(client) {
+            return Ok(());
+        }
+        let text = "clients from this network are not served, see --allow";
+        Err(Refusal::new(ErrorCode::ACCESS, text))
+    }
 
     fn limits(&self, request: &FileRequest<'_>) -> Limits {
         let config = &self.shared.config;
@@ -126,6 +139,9 @@ impl Files for Library {
             Uploads::Replace => Existing::Replace,
             Uploads::Create | Uploads::Off => Existing::Refuse,
         };
+        if let Err(refusal) = self.check_count(&upload.name) {
+            return Answer::Now(Err(refusal));
+        }
         let committed = self.store.commit(upload.name, upload.upload, existing);
         Answer::Now(committed.map_err(|CommitError::Exists| already_exists()))
     }

@@ -138,14 +138,14 @@ impl WorkerSockets {
         ports: &mut Ports,
         workers: usize,
     ) -> Result<(), SocketError> {
-        let ip = listening.local_addr().ip();
+        let address = listening.local_addr();
         let listening_id = self.push(listening, SocketRole::Transfer);
         let mut transfers = Vec::new();
         if config.single_port {
             transfers.push(listening_id);
         } else {
             for _ in 0..ports.pool(workers * config.listen.len()) {
-                let Some(socket) = ports.bind(ip, config)? else { break };
+                let Some(socket) = ports.bind(address, config)? else { break };
                 transfers.push(self.push(socket, SocketRole::Transfer));
             }
         }
@@ -200,13 +200,20 @@ impl Ports {
         }
     }
 
-    /// A socket on the next free port; `None` when the range has none left.
-    fn bind(&mut self, ip: IpAddr, config: &Config) -> Result<Option<Socket>, SocketError> {
+    /// A socket of `address` on the next free port; `None` when the range has none left.
+    fn bind(
+        &mut self,
+        mut address: SocketAddr,
+        config: &Config,
+    ) -> Result<Option<Socket>, SocketError> {
+        // The address is kept whole: a link-local one has a scope.
         if self.range.is_none() {
-            return Ok(Some(Socket::bind(SocketAddr::new(ip, 0), &options(config, false))?));
+            address.set_port(0);
+            return Ok(Some(Socket::bind(address, &options(config, false))?));
         }
         for port in self.left.by_ref() {
-            match Socket::bind(SocketAddr::new(ip, port), &options(config, false)) {
+            address.set_port(port);
+            match Socket::bind(address, &options(config, false)) {
                 Ok(socket) => return Ok(Some(socket)),
                 Err(BindError::InUse { .. }) => {}
                 Err(other) => return Err(other.into()),

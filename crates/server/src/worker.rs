@@ -24,6 +24,9 @@ const MAX_BATCHES: usize = 4;
 /// Commands that wait to be read, at most.
 const MAX_COMMANDS: usize = 16;
 
+/// How long a worker that drains repeats the last ACKs of uploads.
+const LAST_DALLY: Duration = Duration::from_secs(1);
+
 /// How often a worker without transfers looks whether the others have finished.
 const DRAIN_CHECK: Duration = Duration::from_millis(10);
 
@@ -61,6 +64,8 @@ pub(crate) struct Worker {
     send_buffer: SendBuffer,
     /// When to end, once draining.
     stop_at: Option<Time>,
+    /// When draining, how long the last uploads are remembered.
+    dally_until: Option<Time>,
     /// This worker has left the count of the unfinished.
     finished: bool,
     unfinished: Unfinished,
@@ -98,6 +103,7 @@ impl Worker {
             received: RecvBatch::new(),
             send_buffer: SendBuffer::new(),
             stop_at: None,
+            dally_until: None,
             finished: false,
             unfinished,
             lost: 0,
@@ -131,16 +137,21 @@ impl Worker {
                 self.endpoint.shut_down(now);
             }
             self.send(now);
-            self.log_records();
             if ending {
-                return self.report();
+                return self.end();
             }
+            self.log_records();
         }
     }
 
     fn is_ending(&mut self, now: Time) -> bool {
         let Some(stop_at) = self.stop_at else { return false };
         if !self.finished && self.endpoint.live_sessions() == 0 {
+            // The last ACK of an upload may be lost: its client has a moment to say so.
+            let dally_until = *self.dally_until.get_or_insert(now + LAST_DALLY);
+            if now < dally_until && now < stop_at && self.endpoint.dallying_sessions() > 0 {
+                return false;
+            }
             self.finished = true;
             self.unfinished.0.fetch_sub(1, Ordering::Relaxed);
         }
@@ -153,7 +164,9 @@ impl Worker {
 
     /// Waits for datagrams, room to send, a command or a deadline; gives the readable sockets.
     fn wait(&mut self) -> io::Result<Vec<usize>> {
-        let deadline = [self.endpoint.poll_timeout(), self.stop_at].into_iter().flatten().min();
+        let dally_until = self.dally_until.filter(|_| !self.finished);
+        let deadlines = [self.endpoint.poll_timeout(), self.stop_at, dally_until];
+        let deadline = deadlines.into_iter().flatten().min();
         let now = self.now();
         let mut timeout = deadline.map(|at| at.since(now));
         if self.finished {
@@ -275,7 +288,11 @@ impl Worker {
         }
     }
 
-    fn report(&self) {
+    fn end(mut self) {
+        while let Some(record) = self.endpoint.poll_record() {
+            let outlet = self.sockets.get(usize::from(record.socket.0));
+            self.log.send_last(record, outlet.map(|outlet| outlet.socket.local_addr()));
+        }
         if self.lost > 0 {
             tracing::warn!("{} packets could not be sent", self.lost);
         }

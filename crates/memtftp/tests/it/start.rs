@@ -238,12 +238,33 @@ fn the_line_to_try_reads_what_is_preloaded() {
     assert_eq!(fs::read(here.path().join("FILE")).unwrap(), b"content");
 }
 
+/// What a shell or curl would misread.
+const ODD_NAMES: [&str; 9] = [
+    "two words",
+    "50%25 #1?",
+    "[1-3]{a,b}",
+    "it's",
+    "a;mode=x",
+    "$(touch broken)",
+    "&touch broken&",
+    "`touch broken`",
+    "grün",
+];
+
 #[test]
-fn the_line_to_try_reads_a_file_of_any_name() {
-    for name in ["two words", "50%25 #1?", "[1-3]{a,b}", "it's", "a;mode=x", "$(id)&", "grün"] {
-        let files = directory(&[(name, b"content")]);
+fn the_line_to_try_works_whatever_is_preloaded() {
+    for name in ODD_NAMES {
+        let files = directory(&[(name, b"odd")]);
         let (server, here) = try_it(&preload(&files));
-        let content = fs::read(here.path().join("FILE")).unwrap();
-        assert_eq!(content, b"content", "{name}: {}", server.banner("try it"));
+        let stored = Raw::new(server.address()).get("FILE", &[]);
+        let read = fs::read(here.path().join("FILE")).unwrap();
+        assert!(stored.is_ok_and(|file| file == b"to upload") || read == b"odd", "{name}");
+        assert!(!here.path().join("broken").exists(), "{name}");
+
+        fs::write(files.path().join("zz-plain.bin"), b"plain").unwrap();
+        let (_server, here) = try_it(&preload(&files));
+        let read = fs::read(here.path().join("FILE")).unwrap();
+        assert!(read == b"plain" || read == b"odd", "{name}");
+        assert!(!here.path().join("broken").exists(), "{name}");
     }
 }

@@ -106,7 +106,7 @@ fn after_sigterm_transfers_on_a_single_port_may_finish() {
 
 #[test]
 fn new_requests_are_refused_whatever_they_are() {
-    let server = serve_in_order(&[]);
+    let mut server = serve_in_order(&[]);
     let mut transfers = running(&server);
     server.signal(Signal::TERM);
     wait_until_refused(&server);
@@ -116,6 +116,7 @@ fn new_requests_are_refused_whatever_they_are() {
         assert!(code == 0 && text.contains("shutting down"), "{code} {text}");
     }
     transfers.finish();
+    assert!(server.wait_exit().success());
     let log = server.log();
     only(&log, &[("kind", "write"), ("file", "other"), ("outcome", "refused"), ("code", "0")]);
 }

@@ -132,8 +132,11 @@ pub struct Endpoint<F: Files> {
     ready: VecDeque<SessionId>,
     controls: VecDeque<(Route, ControlPacket)>,
     records: VecDeque<Record>,
-    /// Finished sessions, oldest first. Some are gone already.
-    lingering: VecDeque<SessionId>,
+    /// Committed uploads that are remembered, oldest first. Some are gone already.
+    dallying: VecDeque<SessionId>,
+    /// The same for all other finished sessions. Apart, so that no flood of requests makes a client
+    /// that waits for its last ACK a stranger.
+    closed: VecDeque<SessionId>,
     stray_answers: StrayAnswers,
     counters: Counters,
     random: u64,
@@ -155,7 +158,8 @@ impl<F: Files> Endpoint<F> {
             ready: VecDeque::new(),
             controls: VecDeque::new(),
             records: VecDeque::new(),
-            lingering: VecDeque::new(),
+            dallying: VecDeque::new(),
+            closed: VecDeque::new(),
             stray_answers: StrayAnswers::default(),
             counters: Counters::default(),
             random: config.seed,
@@ -210,7 +214,8 @@ impl<F: Files> Endpoint<F> {
         self.draining = true;
     }
 
-    /// Ends every transfer with an ERROR and refuses new requests.
+    /// Ends every transfer with an ERROR and refuses new requests. The ERRORs and records of all
+    /// sessions wait to be taken then.
     pub fn shut_down(&mut self, now: Time) {
         self.draining = true;
         let live: Vec<SessionId> =
@@ -218,7 +223,7 @@ impl<F: Files> Endpoint<F> {
         for id in live {
             if let Some(session) = self.sessions.get(id) {
                 let packet = ControlPacket::error(ErrorCode::UNDEFINED, SHUTTING_DOWN);
-                self.send_control(session.route, packet);
+                self.controls.push_back((session.route, packet));
             }
             self.conclude(now, id, Outcome::Shutdown);
             self.forget(id);
@@ -245,7 +250,7 @@ impl<F: Files> Endpoint<F> {
     /// nothing is to be sent.
     pub fn payload(&self, run: &Run) -> Option<&[u8]> {
         match &self.sessions.get(run.session)?.state {
-            State::Sending(sender) => Some(sender.payload(run.first, run.blocks)),
+            State::Sending(sender) => sender.payload(run.first, run.blocks),
             _ => None,
         }
     }
@@ -263,6 +268,11 @@ impl<F: Files> Endpoint<F> {
     /// Sessions whose outcome is not known yet.
     pub fn live_sessions(&self) -> usize {
         self.live
+    }
+
+    /// Committed uploads whose last ACK may have to be repeated.
+    pub fn dallying_sessions(&self) -> usize {
+        self.sessions.values().filter(|s| matches!(s.state, State::Dallying(_))).count()
     }
 
     /// Sessions that are remembered, live or finished.
@@ -356,15 +366,17 @@ impl<F: Files> Endpoint<F> {
     fn linger(&mut self, now: Time, id: SessionId, state: State<F>) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         session.state = state;
-        session.forget_at = now + self.config.linger;
-        self.lingering.push_back(id);
+        session.linger(now, self.config.linger);
+        let queue = match session.state {
+            State::Dallying(_) => &mut self.dallying,
+            _ => &mut self.closed,
+        };
+        queue.push_back(id);
+        let oldest = if queue.len() > self.config.max_lingering { queue.pop_front() } else { None };
         self.touch(id);
-        while self.lingering.len() > self.config.max_lingering {
-            let Some(oldest) = self.lingering.pop_front() else { return };
-            if self.sessions.contains_key(oldest) {
-                self.counters.forgotten += 1;
-                self.forget(oldest);
-            }
+        if let Some(oldest) = oldest.filter(|oldest| self.sessions.contains_key(*oldest)) {
+            self.counters.forgotten += 1;
+            self.forget(oldest);
         }
     }
 
@@ -373,7 +385,8 @@ impl<F: Files> Endpoint<F> {
             self.index.remove(&(session.route.peer, session.route.local));
         }
         if self.sessions.is_empty() {
-            self.lingering.clear();
+            self.dallying.clear();
+            self.closed.clear();
         }
     }
 

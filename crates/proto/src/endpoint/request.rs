@@ -5,7 +5,7 @@ use crate::counters::DropReason;
 use crate::endpoint::session::{Session, State, is_service_port, record_without_session};
 use crate::endpoint::{Datagram, Endpoint, Route, SHUTTING_DOWN, SessionId, SocketId};
 use crate::files::{Answer, Files, Refusal};
-use crate::negotiate::{Agreed, Asked, Limits, negotiate};
+use crate::negotiate::{Agreed, Asked, Limits, TftpOption, negotiate};
 use crate::netascii;
 use crate::packet::{ErrorCode, Packet, ParseError};
 use crate::receiver::Receiver;
@@ -40,7 +40,9 @@ impl<F: Files> Endpoint<F> {
             },
             Err(ParseError::Request(error)) => {
                 let refusal = Refusal::new(ErrorCode::ILLEGAL, error.to_string());
-                self.turn_away(datagram, Kind::Unrecognized, refusal);
+                if self.is_served(now, datagram, Kind::Unrecognized) {
+                    self.turn_away(datagram, Kind::Unrecognized, refusal);
+                }
             }
             Err(_) => self.drop_request(Kind::Unrecognized, datagram, DropReason::NotARequest),
         }
@@ -80,6 +82,9 @@ impl<F: Files> Endpoint<F> {
             self.forget(id);
             old = Some((socket, state.filter(|_| same)));
         }
+        if !self.is_served(now, datagram, kind) {
+            return;
+        }
         match self.admit(&datagram.route, request) {
             Ok(mode) => {
                 let avoid = old.as_ref().map(|(socket, _)| *socket);
@@ -89,6 +94,18 @@ impl<F: Files> Endpoint<F> {
             }
             Err(refusal) => self.turn_away(datagram, kind, refusal),
         }
+    }
+
+    /// Whether the client is one we serve; if not, it is told so, but not without limit: its address
+    /// may be forged to aim our answers.
+    fn is_served(&mut self, now: Time, datagram: &Datagram<'_>, kind: Kind) -> bool {
+        let Err(refusal) = self.files.admit(datagram.route.peer.ip()) else { return true };
+        if self.stray_answers.allow(now, self.config.stray_answers_per_second) {
+            self.turn_away(datagram, kind, refusal);
+        } else {
+            self.drop_request(kind, datagram, DropReason::NotServed);
+        }
+        false
     }
 
     fn admit(&self, route: &Route, request: &Request<'_>) -> Result<Mode, Refusal> {
@@ -161,9 +178,8 @@ impl<F: Files> Endpoint<F> {
             Ok(content) => content,
             Err(refusal) => return self.refuse(now, id, refusal),
         };
-        let size = size_on_the_wire(content.as_ref(), self.mode(id));
-        // curl takes a size of zero for an error, so an empty file has none.
-        let Some(agreed) = self.agree(id, size.filter(|size| *size > 0)) else { return };
+        let size = |mode| size_on_the_wire(content.as_ref(), mode);
+        let Some(agreed) = self.agree(id, size) else { return };
         let Some(session) = self.sessions.get_mut(id) else { return };
         let source = Source::new(content, session.mode, agreed.blksize, agreed.windowsize);
         let opening = agreed.option_ack();
@@ -182,7 +198,7 @@ impl<F: Files> Endpoint<F> {
         };
         let announced = self.sessions.get(id).and_then(Session::file_request);
         let announced = announced.and_then(|request| request.announced);
-        let Some(agreed) = self.agree(id, announced) else { return };
+        let Some(agreed) = self.agree(id, |_| announced) else { return };
         let Some(session) = self.sessions.get_mut(id) else { return };
         let opening = agreed.option_ack();
         let receiver = Receiver::new(now, &agreed, session.mode, opening, &self.config.timing);
@@ -196,13 +212,11 @@ impl<F: Files> Endpoint<F> {
             .is_some_and(|session| session.kind == kind && matches!(session.state, State::Opening))
     }
 
-    fn mode(&self, id: SessionId) -> Mode {
-        self.sessions.get(id).map_or(Mode::Octet, |session| session.mode)
-    }
-
-    fn agree(&mut self, id: SessionId, tsize: Option<u64>) -> Option<Agreed> {
+    /// Decides the options; `size` is asked only if the client wants to know it.
+    fn agree(&mut self, id: SessionId, size: impl FnOnce(Mode) -> Option<u64>) -> Option<Agreed> {
         let session = self.sessions.get_mut(id)?;
         let asked = Asked::new(session.parse_request()?.options);
+        let tsize = asked.value(TftpOption::Tsize).and_then(|_| size(session.mode));
         let mut limits = self.files.limits(&session.file_request()?);
         if session.kind == Kind::Read && session.mode == Mode::Netascii {
             let max_window_bytes = limits.max_window_bytes.min(MAX_NETASCII_WINDOW);
@@ -250,12 +264,12 @@ fn reason_to_drop(datagram: &Datagram<'_>) -> Option<DropReason> {
     }
 }
 
+/// What to answer for `tsize`. curl takes a size of zero for an error, so an empty file has none.
 fn size_on_the_wire(content: &[u8], mode: Mode) -> Option<u64> {
-    match mode {
-        Mode::Octet => Some(content.len() as u64),
-        Mode::Netascii if content.len() <= MAX_COUNTED_NETASCII => {
-            Some(netascii::encoded_len(content))
-        }
-        Mode::Netascii => None,
-    }
+    let size = match mode {
+        Mode::Octet => content.len() as u64,
+        Mode::Netascii if content.len() <= MAX_COUNTED_NETASCII => netascii::encoded_len(content),
+        Mode::Netascii => return None,
+    };
+    (size > 0).then_some(size)
 }

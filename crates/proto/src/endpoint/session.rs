@@ -1,5 +1,7 @@
 //! One client's request while it is served, and for a while after.
 
+use std::time::Duration;
+
 use crate::counters::DropReason;
 use crate::endpoint::Route;
 use crate::files::{FileRequest, Files};
@@ -59,6 +61,13 @@ impl<F: Files> Session<F> {
             State::Receiving(receiver, _) | State::Committing(receiver) => receiver.is_proven(),
             State::Dallying(_) | State::Closed => true,
         }
+    }
+
+    /// Moves the end of a finished session's memory: long enough for a repeat by the client's own
+    /// time-out, if it told us that.
+    pub(super) fn linger(&mut self, now: Time, least: Duration) {
+        let timeout = Duration::from_secs(self.agreed.timeout.unwrap_or_default().into());
+        self.forget_at = now + least.max(timeout * 2);
     }
 
     pub(super) fn repeat_first(&mut self, now: Time) {
@@ -155,7 +164,7 @@ pub(super) fn record_without_session(
         agreed: None,
         bytes: 0,
         blocks: 0,
-        duration: std::time::Duration::ZERO,
+        duration: Duration::ZERO,
         retransmissions: 0,
         repeats: 0,
     }

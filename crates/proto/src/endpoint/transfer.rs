@@ -44,6 +44,7 @@ impl<F: Files> Endpoint<F> {
         match (packet, &mut session.state) {
             (Packet::Data { block, .. }, State::Dallying(dally)) => {
                 dally.handle_data(block);
+                session.linger(now, self.config.linger);
                 self.touch(id);
             }
             (_, State::Dallying(_) | State::Closed) => self.counters.drop(DropReason::Late),
@@ -67,11 +68,11 @@ impl<F: Files> Endpoint<F> {
 
     fn handle_error(&mut self, now: Time, id: SessionId, code: ErrorCode, text: &[u8]) {
         let Some(session) = self.sessions.get(id) else { return };
+        let text = text.get(..MAX_KEPT_TEXT).unwrap_or(text).to_vec();
         let outcome = if session.is_probe() {
-            Outcome::Probe
+            Outcome::Probe { code, text }
         } else {
-            let text = text.get(..MAX_KEPT_TEXT).unwrap_or(text);
-            Outcome::Aborted { code, text: text.to_vec() }
+            Outcome::Aborted { code, text }
         };
         self.conclude(now, id, outcome);
         self.forget(id);

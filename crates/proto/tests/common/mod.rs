@@ -9,7 +9,7 @@
 )]
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use memtftp_proto::*;
@@ -25,6 +25,7 @@ pub struct Memory {
     pub pending: Vec<(SessionId, Vec<u8>, Vec<u8>)>,
     pub commits: usize,
     pub limits: Option<Limits>,
+    pub unserved: Option<IpAddr>,
 }
 
 pub struct Upload {
@@ -38,6 +39,11 @@ impl Files for Memory {
     type Content = Vec<u8>;
     type Upload = Upload;
     type Receipt = Receipt;
+
+    fn admit(&self, client: IpAddr) -> Result<(), Refusal> {
+        let refusal = Refusal::new(ErrorCode::ACCESS, "not served");
+        if self.unserved == Some(client) { Err(refusal) } else { Ok(()) }
+    }
 
     fn limits(&self, _: &FileRequest<'_>) -> Limits {
         self.limits.unwrap_or(Limits::NONE)

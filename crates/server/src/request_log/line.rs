@@ -106,7 +106,7 @@ impl Line {
 
     fn reason(&mut self, outcome: &Outcome) {
         match outcome {
-            Outcome::Aborted { code, text } => {
+            Outcome::Aborted { code, text } | Outcome::Probe { code, text } => {
                 self.number("code", code.0.into());
                 self.text("text", escape(text));
             }
@@ -116,7 +116,7 @@ impl Line {
             }
             Outcome::Superseded => self.text("reason", "new request from the same client port"),
             Outcome::Dropped(reason) => self.text("reason", drop_reason(*reason)),
-            Outcome::Complete | Outcome::Probe | Outcome::TimedOut | Outcome::Shutdown => {}
+            Outcome::Complete | Outcome::TimedOut | Outcome::Shutdown => {}
         }
     }
 
@@ -166,7 +166,7 @@ fn kind(kind: Kind) -> &'static str {
 fn outcome(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Complete => "ok",
-        Outcome::Probe => "probe",
+        Outcome::Probe { .. } => "probe",
         Outcome::Aborted { .. } | Outcome::Superseded => "aborted",
         Outcome::TimedOut => "timeout",
         Outcome::Refused(_) => "refused",
@@ -180,6 +180,7 @@ fn drop_reason(reason: DropReason) -> &'static str {
         DropReason::NotARequest => "not a request",
         DropReason::NotDirected => "sent to a broadcast or multicast address",
         DropReason::ServicePort => "sent from the port of another service",
+        DropReason::NotServed => "client network is not served, and too many such requests came",
         DropReason::Stray => "of no known transfer",
         DropReason::OutOfPlace => "out of place",
         DropReason::Late => "of a finished transfer",

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use memtftp_proto::Record;
@@ -21,6 +22,9 @@ pub(crate) use writer::RequestLog;
 
 /// Records that wait to be written, at most.
 const QUEUE: usize = 32_768;
+
+/// How long a worker that ends waits for room in the queue.
+const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// Where the request log goes and how a line looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,9 +109,18 @@ impl LogSender {
     /// Hands over a record; never waits. `socket` is the address of our end.
     pub(crate) fn send(&self, record: Record, socket: Option<SocketAddr>) {
         let Some(queue) = &self.queue else { return };
-        if let Err(TrySendError::Full(_)) =
-            queue.try_send(Message::Record(Box::new(record), socket))
-        {
+        let message = Message::Record(Box::new(record), socket);
+        if let Err(TrySendError::Full(_)) = queue.try_send(message) {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Hands over a record at the end of a worker, when nothing waits for it any more: a full queue
+    /// is waited for, within reason.
+    pub(crate) fn send_last(&self, record: Record, socket: Option<SocketAddr>) {
+        let Some(queue) = &self.queue else { return };
+        let message = Message::Record(Box::new(record), socket);
+        if queue.send_timeout(message, LAST_WAIT).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -205,7 +205,7 @@ impl Client for OptionClient {
             State::Putting(sender) => match sender.poll_transmit(now, 1)? {
                 Offer::Opening(packet) => packet.as_bytes().to_vec(),
                 Offer::Run { first, .. } => {
-                    let payload = sender.payload(first, 1);
+                    let payload = sender.payload(first, 1)?;
                     encode(&Packet::Data { block: first as u16, payload })
                 }
             },
