@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::endpoint::SocketId;
+use crate::route::SocketId;
 
 /// When to send again and when to give up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
-use crate::endpoint::SessionId;
 use crate::negotiate::Limits;
 use crate::packet::ErrorCode;
 use crate::request::Mode;
+use crate::route::SessionId;
 
 /// Storage and policy behind an [`Endpoint`](crate::Endpoint).
 ///

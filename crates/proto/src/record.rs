@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::counters::DropReason;
-use crate::endpoint::SocketId;
 use crate::files::Refusal;
 use crate::negotiate::Agreed;
 use crate::packet::{ErrorCode, Packet};
 use crate::request::Request;
+use crate::route::SocketId;
 
 /// What kind of request it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -3,7 +3,7 @@
 use crate::control::ControlPacket;
 use crate::counters::DropReason;
 use crate::endpoint::session::{Session, State, is_service_port, record_without_session};
-use crate::endpoint::{Datagram, Endpoint, Route, SHUTTING_DOWN, SessionId, SocketId};
+use crate::endpoint::{Endpoint, SHUTTING_DOWN};
 use crate::files::{Answer, Files, Refusal};
 use crate::negotiate::{Agreed, Asked, Limits, TftpOption, negotiate};
 use crate::netascii;
@@ -11,6 +11,7 @@ use crate::packet::{ErrorCode, Packet, ParseError};
 use crate::receiver::Receiver;
 use crate::record::{Kind, Outcome};
 use crate::request::{Mode, Request};
+use crate::route::{Datagram, Route, SessionId, SocketId};
 use crate::sender::Sender;
 use crate::source::Source;
 use crate::time::Time;

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use crate::counters::DropReason;
-use crate::endpoint::Route;
 use crate::files::{FileRequest, Files};
 use crate::negotiate::{Agreed, Asked, TftpOption};
 use crate::packet::Packet;
 use crate::receiver::{Dally, Receiver};
 use crate::record::{Kind, Outcome, Record};
 use crate::request::{Mode, Request};
+use crate::route::Route;
 use crate::sender::Sender;
 use crate::time::Time;
 use crate::timer::Filed;

@@ -2,12 +2,13 @@
 
 use crate::control::ControlPacket;
 use crate::counters::DropReason;
+use crate::endpoint::Endpoint;
 use crate::endpoint::session::{State, is_service_port};
-use crate::endpoint::{Endpoint, Route, SessionId};
 use crate::files::{Answer, Files, Refusal};
 use crate::packet::{ErrorCode, Packet};
 use crate::receiver::{Dally, Verdict};
 use crate::record::Outcome;
+use crate::route::{Route, SessionId};
 use crate::sender::AckOutcome;
 use crate::time::Time;
 
