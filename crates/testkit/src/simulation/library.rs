@@ -1,5 +1,7 @@
 //! The real store behind a simulated server, with a memory of all it ever held.
 
+use std::net::IpAddr;
+
 use memtftp_proto::{
     Answer, ErrorCode, FileRequest, Files, Limits, Mode, Refusal, SessionId, Time,
 };
