@@ -21,6 +21,7 @@ mod access;
 mod config;
 mod interfaces;
 mod library;
+mod outbox;
 mod preload;
 mod request_log;
 mod server;

@@ -1,22 +1,19 @@
 //! One thread that moves datagrams between its sockets and its endpoint.
 
-use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
-use memtftp_proto::{Datagram, Endpoint, Route, Run, SocketId, Time, Transmit};
-use memtftp_udp::{Destination, Poller, RecvBatch, SendBatch, SendBuffer, Socket, Waker};
+use memtftp_proto::{Datagram, Endpoint, Route, SocketId, Time};
+use memtftp_udp::{Poller, RecvBatch, SendBuffer, Waker};
 
 use crate::library::Library;
+use crate::outbox::Outbox;
 use crate::request_log::LogSender;
 use crate::sockets::WorkerSockets;
-
-/// Runs and packets that wait for a socket to become writable, at most. Over it they are dropped
-/// and counted; the network would have lost them next.
-const MAX_OUTBOX: usize = 1_024;
 
 /// Batches taken from one socket before the others have their turn.
 const MAX_BATCHES: usize = 4;
@@ -55,7 +52,7 @@ impl Unfinished {
 
 pub(crate) struct Worker {
     endpoint: Endpoint<Library>,
-    sockets: Vec<Outlet>,
+    outboxes: Vec<Outbox>,
     poller: Poller,
     commands: Receiver<Command>,
     log: LogSender,
@@ -72,13 +69,6 @@ pub(crate) struct Worker {
     lost: u64,
 }
 
-/// A socket and what waits to leave by it.
-struct Outlet {
-    socket: Arc<Socket>,
-    waiting: VecDeque<Transmit>,
-    blocked: bool,
-}
-
 impl Worker {
     /// A worker and the way to command it; [`Worker::waker`] makes it look.
     pub(crate) fn new(
@@ -92,10 +82,9 @@ impl Worker {
             poller.add(socket, key)?;
         }
         let (sender, commands) = crossbeam_channel::bounded(MAX_COMMANDS);
-        let outlet = |socket| Outlet { socket, waiting: VecDeque::new(), blocked: false };
         let worker = Worker {
             endpoint,
-            sockets: sockets.sockets.into_iter().map(outlet).collect(),
+            outboxes: sockets.sockets.into_iter().map(Outbox::new).collect(),
             poller,
             commands,
             log,
@@ -183,8 +172,8 @@ impl Worker {
             }
         }
         for key in writable {
-            if let Some(outlet) = self.sockets.get_mut(key) {
-                outlet.blocked = false;
+            if let Some(outbox) = self.outboxes.get_mut(key) {
+                outbox.unblock();
             }
             self.poller.set_writable(key, false)?;
         }
@@ -194,8 +183,8 @@ impl Worker {
     /// Takes what waits at one socket, answering batch by batch.
     fn receive(&mut self, key: usize) {
         for _ in 0..MAX_BATCHES {
-            let Some(outlet) = self.sockets.get(key) else { return };
-            let count = match outlet.socket.recv(&mut self.received) {
+            let Some(outbox) = self.outboxes.get(key) else { return };
+            let count = match outbox.socket().recv(&mut self.received) {
                 Ok(count) => count,
                 Err(error) => {
                     // Errors of earlier datagrams surface here on some systems; the socket lives.
@@ -234,115 +223,44 @@ impl Worker {
         let mut more = true;
         while more {
             more = false;
-            let mut collected = 0;
-            while collected < memtftp_udp::BATCH
-                && let Some(transmit) = self.endpoint.poll_transmit(now)
-            {
-                collected += 1;
+            for _ in 0..memtftp_udp::BATCH {
+                let Some(transmit) = self.endpoint.poll_transmit(now) else { break };
                 more = true;
-                let key = usize::from(route_of(&transmit).socket.0);
-                let Some(outlet) = self.sockets.get_mut(key) else { continue };
-                if outlet.waiting.len() < MAX_OUTBOX {
-                    outlet.waiting.push_back(transmit);
-                } else {
+                let key = usize::from(transmit.route().socket.0);
+                if !self.outboxes.get_mut(key).is_some_and(|outbox| outbox.add(transmit)) {
                     self.lost += 1;
                 }
             }
-            for key in 0..self.sockets.len() {
-                self.send_from(key);
-            }
-        }
-    }
-
-    /// Sends what waits for one socket, unless it has no room.
-    fn send_from(&mut self, key: usize) {
-        let Worker { endpoint, sockets, send_buffer, poller, lost, .. } = self;
-        let Some(outlet) = sockets.get_mut(key) else { return };
-        while !outlet.blocked && !outlet.waiting.is_empty() {
-            let mut batch = send_buffer.start();
-            for transmit in &outlet.waiting {
-                if !push(&mut batch, endpoint, transmit) {
-                    break;
+            for (key, outbox) in self.outboxes.iter_mut().enumerate() {
+                self.lost += outbox.send(&self.endpoint, &mut self.send_buffer);
+                if outbox.is_blocked()
+                    && let Err(error) = self.poller.set_writable(key, true)
+                {
+                    tracing::debug!("cannot wait for room to send: {error}");
+                    outbox.unblock();
                 }
-            }
-            let pushed = batch.len();
-            let sent = outlet.socket.send(&mut batch);
-            *lost += sent.failed as u64;
-            outlet.blocked = sent.blocked;
-            let done = if sent.blocked { sent.accepted } else { pushed };
-            outlet.forget_sent(done, endpoint);
-            if sent.blocked
-                && let Err(error) = poller.set_writable(key, true)
-            {
-                tracing::debug!("cannot wait for room to send: {error}");
-                outlet.blocked = false;
-                outlet.waiting.clear();
             }
         }
     }
 
     fn log_records(&mut self) {
         while let Some(record) = self.endpoint.poll_record() {
-            let outlet = self.sockets.get(usize::from(record.socket.0));
-            self.log.send(record, outlet.map(|outlet| outlet.socket.local_addr()));
+            let address = self.address_of(record.socket);
+            self.log.send(record, address);
         }
+    }
+
+    fn address_of(&self, socket: SocketId) -> Option<SocketAddr> {
+        self.outboxes.get(usize::from(socket.0)).map(|outbox| outbox.socket().local_addr())
     }
 
     fn end(mut self) {
         while let Some(record) = self.endpoint.poll_record() {
-            let outlet = self.sockets.get(usize::from(record.socket.0));
-            self.log.send_last(record, outlet.map(|outlet| outlet.socket.local_addr()));
+            let address = self.address_of(record.socket);
+            self.log.send_last(record, address);
         }
         if self.lost > 0 {
             tracing::warn!("{} packets could not be sent", self.lost);
         }
-    }
-}
-
-impl Outlet {
-    /// Takes `datagrams` datagrams off the front; a run may be left in part.
-    fn forget_sent(&mut self, mut datagrams: usize, endpoint: &Endpoint<Library>) {
-        while let Some(front) = self.waiting.front_mut() {
-            let size = datagrams_of(front, endpoint);
-            if size > datagrams {
-                if let Transmit::Run(run) = front {
-                    run.first += datagrams as u64;
-                    run.blocks -= u16::try_from(datagrams).unwrap_or(run.blocks);
-                }
-                return;
-            }
-            datagrams -= size;
-            self.waiting.pop_front();
-        }
-    }
-}
-
-fn route_of(transmit: &Transmit) -> &Route {
-    match transmit {
-        Transmit::Control { route, .. } | Transmit::Run(Run { route, .. }) => route,
-    }
-}
-
-/// How many datagrams this is now; none if it is no longer wanted.
-fn datagrams_of(transmit: &Transmit, endpoint: &Endpoint<Library>) -> usize {
-    match transmit {
-        Transmit::Control { .. } => 1,
-        Transmit::Run(run) => endpoint.payload(run).map_or(0, |_| usize::from(run.blocks)),
-    }
-}
-
-/// Adds what `transmit` stands for; false when the batch is full, maybe after a part of it.
-fn push<'a>(
-    batch: &mut SendBatch<'a>,
-    endpoint: &'a Endpoint<Library>,
-    transmit: &Transmit,
-) -> bool {
-    let route = route_of(transmit);
-    let to = Destination { peer: route.peer, local: route.local };
-    match transmit {
-        Transmit::Control { packet, .. } => batch.push_copied(to, packet.as_bytes()),
-        Transmit::Run(run) => endpoint.payload(run).is_none_or(|bytes| {
-            run.datagrams(bytes).all(|(header, payload)| batch.push(to, header, payload))
-        }),
     }
 }

@@ -22,7 +22,7 @@ pub use program::{Failed, Memtftp, Signal, read_log, unprivileged};
 pub use raw::Raw;
 
 /// How long anything may take before a test fails.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Bytes that differ from block to block at any block size.
 pub fn bytes(len: usize) -> Vec<u8> {

@@ -169,6 +169,21 @@ impl Memtftp {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Stops it where it is, until it gets `SIGCONT`.
+    ///
+    /// # Panics
+    /// It goes on.
+    pub fn hold(&self) {
+        self.signal(Signal::STOP);
+        let tasks = PathBuf::from(format!("/proc/{}/task", self.child.id()));
+        wait_for("all threads to stop", || {
+            let stat = |task: fs::DirEntry| fs::read_to_string(task.path().join("stat")).unwrap();
+            let mut stats = fs::read_dir(&tasks).unwrap().map(|task| stat(task.unwrap()));
+            // `pid (name) state ...`
+            stats.all(|stat| stat.contains(") T ")).then_some(())
+        });
+    }
+
     /// Waits until it has ended.
     ///
     /// # Panics

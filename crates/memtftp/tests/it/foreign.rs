@@ -202,12 +202,8 @@ fn everyone_on_a_single_port() {
 #[test]
 fn everyone_on_a_range_of_ports() {
     let (first, last) = free_range(16);
-    let (ports, _) = ports_of_all_clients(&[
-        "--transfer-ports",
-        &format!("{first}-{last}"),
-        "--workers",
-        "2",
-    ]);
+    let (ports, _) =
+        ports_of_all_clients(&["--transfer-ports", &format!("{first}-{last}"), "--workers", "2"]);
     assert!(ports.iter().all(|port| (first..=last).contains(port)), "{first}-{last}: {ports:?}");
 }
 

@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use testkit::{
-    Line, Raw, Signal, ack, error, read_log, request, rrq, wait_for, wrq,
-};
+use testkit::{Line, Raw, Signal, ack, error, read_log, request, rrq, wait_for, wrq};
 
 use crate::{refuses_to_start, serve, serve_in_order};
 

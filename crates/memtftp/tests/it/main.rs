@@ -7,6 +7,7 @@ mod limits;
 mod log;
 mod many;
 mod outcomes;
+mod ports;
 mod requests;
 mod start;
 mod stop;

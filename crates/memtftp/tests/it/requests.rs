@@ -57,7 +57,8 @@ fn modes() {
     let server = serve(&[]);
     let mut client = Raw::new(server.address());
     client.put("file", b"a\nb", &[]).unwrap();
-    for (mode, content) in [("OcTeT", &b"a\nb"[..]), ("netascii", b"a\r\nb"), ("NETASCII", b"a\r\nb")]
+    for (mode, content) in
+        [("OcTeT", &b"a\nb"[..]), ("netascii", b"a\r\nb"), ("NETASCII", b"a\r\nb")]
     {
         let first = client.ask(&request(1, "file", mode, &[]));
         assert_eq!(client.get_from(first).unwrap(), content, "{mode}");

@@ -59,6 +59,15 @@ pub struct Run {
     pub blksize: u16,
 }
 
+impl Transmit {
+    /// Where it goes.
+    pub fn route(&self) -> &Route {
+        match self {
+            Transmit::Control { route, .. } | Transmit::Run(Run { route, .. }) => route,
+        }
+    }
+}
+
 impl Run {
     /// The DATA packets of this run as header and payload, given the bytes that
     /// [`Endpoint::payload`] lends for it.
