@@ -58,12 +58,11 @@ fn a_drained_server_ends_with_its_last_transfer() {
     let mut client = Raw::new(server.address());
     let first = client.ask(&rrq("f", &[]));
     server.drain(Duration::from_secs(600));
-    let refused =
-        wait_for("the server to drain", || match Raw::new(server.address()).ask(&rrq("f", &[])) {
-            Packet::Error(code, text) => Some((code, text)),
-            _ => None,
-        });
-    assert_eq!(refused, (0, "server is shutting down".into()));
+    let text = wait_for("the server to drain", || {
+        let (code, text) = Raw::new(server.address()).ask(&rrq("missing", &[])).refusal();
+        (code == 0).then_some(text)
+    });
+    assert_eq!(text, "server is shutting down");
     assert_eq!(client.get_from(first).unwrap(), bytes(600));
     server.wait();
 }

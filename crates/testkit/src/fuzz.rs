@@ -13,8 +13,11 @@ use memtftp_store::Name;
 
 use crate::simulation::library::Library;
 
+/// One target: takes any bytes.
+pub type Target = fn(&[u8]);
+
 /// The targets by name, as `cargo fuzz run` and the corpus folders know them.
-pub const TARGETS: [(&str, fn(&[u8])); 5] = [
+pub const TARGETS: [(&str, Target); 5] = [
     ("packet", packet),
     ("negotiate", negotiation),
     ("netascii", netascii),
