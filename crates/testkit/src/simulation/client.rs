@@ -119,11 +119,12 @@ impl OptionClient {
             }
             // Our ACK 0 was lost.
             (State::Getting(receiver), Packet::OptionAck(_)) => receiver.repeat_first(),
-            (State::Putting(sender), Packet::Ack { block })
-                if sender.handle_ack(now, *block) == AckOutcome::Complete =>
-            {
-                self.end(Ending::Done(Vec::new()));
-                self.state = State::Over;
+            (State::Putting(sender), Packet::Ack { block }) => {
+                let outcome = sender.handle_ack(now, *block);
+                if outcome == AckOutcome::Complete {
+                    self.end(Ending::Done(Vec::new()));
+                    self.state = State::Over;
+                }
             }
             (State::Staying { dally, .. }, Packet::Data { block, .. }) => dally.handle_data(*block),
             _ => {}
