@@ -198,3 +198,20 @@ impl Drop for KillOnDrop {
         let _ = self.0.wait();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "install it (apt-get install some-package)")]
+    fn a_missing_program_fails_the_test() {
+        finish(Command::new("no-such-program-anywhere"), "some-package");
+    }
+
+    #[test]
+    fn what_a_program_says_and_how_it_ends_is_known() {
+        let done = shell("echo out; echo err >&2; exit 3", Path::new("/"));
+        assert_eq!((done.status.code(), done.output.as_str()), (Some(3), "out\nerr"));
+    }
+}

@@ -20,7 +20,7 @@ fn directory(files: &[(&str, &[u8])]) -> TempDir {
     directory
 }
 
-fn preload<'a>(directory: &'a TempDir) -> [&'a str; 2] {
+fn preload(directory: &TempDir) -> [&str; 2] {
     ["--preload", directory.path().to_str().unwrap()]
 }
 
