@@ -7,7 +7,7 @@ slotmap::new_key_type! {
     pub struct SessionId;
 }
 
-/// One of the driver's sockets: an index into [`Config::sockets`].
+/// One of the driver's sockets: an index into [`Config::sockets`](crate::Config::sockets).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SocketId(pub u16);
 
