@@ -57,7 +57,8 @@ pub(crate) struct Worker {
     commands: Receiver<Command>,
     log: LogSender,
     origin: Instant,
-    received: RecvBatch,
+    /// One for the socket that is read, one for the transfer that has to catch up first.
+    batches: Vec<RecvBatch>,
     send_buffer: SendBuffer,
     /// When to end, once draining.
     stop_at: Option<Time>,
@@ -89,7 +90,7 @@ impl Worker {
             commands,
             log,
             origin: Instant::now(),
-            received: RecvBatch::new(),
+            batches: vec![RecvBatch::new(), RecvBatch::new()],
             send_buffer: SendBuffer::new(),
             stop_at: None,
             dally_until: None,
@@ -182,28 +183,40 @@ impl Worker {
 
     /// Takes what waits at one socket, answering batch by batch.
     fn receive(&mut self, key: usize) {
+        // Not there only if this is called again by itself, which `catch_up` does once at most.
+        let Some(mut batch) = self.batches.pop() else { return };
         for _ in 0..MAX_BATCHES {
-            let Some(outbox) = self.outboxes.get(key) else { return };
-            let count = match outbox.socket().recv(&mut self.received) {
+            let Some(outbox) = self.outboxes.get(key) else { break };
+            let count = match outbox.socket().recv(&mut batch) {
                 Ok(count) => count,
                 Err(error) => {
                     // Errors of earlier datagrams surface here on some systems; the socket lives.
                     tracing::debug!("receiving failed: {error}");
-                    return;
+                    break;
                 }
             };
             let now = self.now();
-            let socket = SocketId(u16::try_from(key).unwrap_or(u16::MAX));
-            for received in self.received.iter() {
+            for received in batch.iter() {
+                let socket = SocketId(u16::try_from(key).unwrap_or(u16::MAX));
                 let route = Route { socket, peer: received.peer, local: received.local };
+                self.catch_up(&route);
                 let (directed, payload) = (received.directed, received.payload);
                 self.endpoint.handle_datagram(now, &Datagram { route, directed, payload });
             }
             self.send(now);
             self.log_records();
             if count < memtftp_udp::BATCH {
-                return;
+                break;
             }
+        }
+        self.batches.push(batch);
+    }
+
+    /// Sockets are read one after the other, but a client sends in order: what it sent to its
+    /// transfer before a new request, its last ACK for one, must count first.
+    fn catch_up(&mut self, route: &Route) {
+        if let Some(socket) = self.endpoint.runs_elsewhere(route) {
+            self.receive(usize::from(socket.0));
         }
     }
 

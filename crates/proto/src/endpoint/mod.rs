@@ -233,6 +233,15 @@ impl<F: Files> Endpoint<F> {
         }
     }
 
+    /// The socket on which this peer has a transfer under way, if it is another than the route's.
+    ///
+    /// A driver that has read a datagram from one socket should first give the endpoint what waits
+    /// at that other: it was sent before, and a new request ends what it has not seen the end of.
+    pub fn runs_elsewhere(&self, route: &Route) -> Option<SocketId> {
+        let session = self.sessions.get(self.find(route)?)?;
+        (session.is_live() && session.route.socket != route.socket).then_some(session.route.socket)
+    }
+
     /// When [`handle_timeout`](Endpoint::handle_timeout) is next needed; early at times.
     pub fn poll_timeout(&self) -> Option<Time> {
         self.wheel.next()
