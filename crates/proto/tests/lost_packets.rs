@@ -77,7 +77,7 @@ fn the_last_block_of_a_read_comes_again_until_it_is_acknowledged() {
     let only = data(1, b"all of it");
     server.request(&rrq("f", &[("blksize", "512")]));
     server.quiet_until(ROUND_TRIP);
-    assert_eq!(server.says(&ack(0)), [only.clone()]);
+    assert_eq!(server.says(&ack(0)), std::slice::from_ref(&only));
     let again = server.run_until(30_000);
     assert!(again.len() > 5 && again.iter().all(|(_, say)| *say == only), "{again:?}");
     assert_eq!(server.says(&ack(1)), []);
