@@ -29,17 +29,21 @@ pub struct Receiver {
     windowsize: u16,
     /// The block that is wanted next.
     expected: BlockIndex,
-    /// Blocks taken since the last ACK.
-    unacknowledged: u16,
+    /// The block at which the sender's window ends and waits for our ACK.
+    window_end: BlockIndex,
     out_of_order: Bursts,
     decoder: Option<Decoder>,
     /// Our OACK until block 1 has answered it.
     opening: Option<Box<ControlPacket>>,
     ack_due: bool,
     complete: bool,
+    /// When the last acknowledgement was sent.
+    answered: Time,
     /// When an acknowledgement was sent, once, whose answer measures the round trip.
     sample: Option<Time>,
     sent_once: bool,
+    /// The last acknowledgement was repeated because nothing came.
+    repeated: bool,
     rtt: Rtt,
     timing: Timing,
     deadline: Time,
@@ -77,14 +81,16 @@ impl Receiver {
             blksize: agreed.blksize,
             windowsize: agreed.windowsize,
             expected: 1,
-            unacknowledged: 0,
+            window_end: u64::from(agreed.windowsize),
             out_of_order: Bursts::default(),
             decoder: (mode == Mode::Netascii).then(Decoder::default),
             opening: opening.map(Box::new),
             ack_due: true,
             complete: false,
+            answered: now,
             sample: None,
             sent_once: false,
+            repeated: false,
             deadline: now + rtt.timeout(),
             rtt,
             timing,
@@ -110,24 +116,23 @@ impl Receiver {
         }
         let index = widen(block, self.expected);
         if self.complete || index != Some(self.expected) {
-            // Says at once what is missing, but once: a missing block makes all behind it wrong.
-            self.ack_due |= self.out_of_order.begins(index) && !self.complete;
+            self.note_out_of_order(now, index);
             return Ok(Verdict::OutOfOrder);
         }
         let last = payload.len() < usize::from(self.blksize);
         self.decode(payload, last, store)?;
         if let Some(sent) = self.sample.take() {
             self.rtt.sample(now.since(sent));
+        } else if std::mem::take(&mut self.repeated) {
+            self.rtt.moved_on();
         }
         self.expected += 1;
         self.bytes += payload.len() as u64;
-        self.rtt.end_back_off();
         self.opening = None;
         self.heard = now;
         self.out_of_order = Bursts::default();
-        self.unacknowledged += 1;
         self.complete = last;
-        self.ack_due = !last && self.unacknowledged >= self.windowsize;
+        self.ack_due = !last && self.expected > self.window_end;
         self.sent_once = false;
         self.arm(now);
         Ok(if last { Verdict::Complete } else { Verdict::Taken })
@@ -144,6 +149,25 @@ impl Receiver {
         if last { decoder.finish(store) } else { Ok(()) }
     }
 
+    /// A block that is not the one wanted. The first of a burst counts: a missing block makes all
+    /// behind it wrong, and an old one shows where the sender's window has started over.
+    fn note_out_of_order(&mut self, now: Time, index: Option<BlockIndex>) {
+        // Any block proves that the sender has our OACK, so what it needs is ACK 0.
+        self.opening = None;
+        let begins = self.out_of_order.begins(index);
+        let Some(index) = index.filter(|_| begins && !self.complete) else { return };
+        let end = index + u64::from(self.windowsize) - 1;
+        if (self.expected..).contains(&end) && index < self.expected {
+            // Answered before the end of that window, the sender would start over again, with
+            // blocks that are then old, too, and so on. Right behind our ACK it is only a copy.
+            if now.since(self.answered) > self.rtt.smoothed() / 2 {
+                self.window_end = self.window_end.min(end);
+            }
+        } else {
+            self.ack_due = true;
+        }
+    }
+
     /// To be called when [`poll_timeout`](Receiver::poll_timeout) has passed.
     pub fn handle_timeout(&mut self, now: Time) -> Expiry {
         if now < self.deadline || self.complete {
@@ -153,6 +177,7 @@ impl Receiver {
             return Expiry::GivenUp;
         }
         self.rtt.back_off();
+        self.repeated = true;
         self.ack_due = true;
         self.arm(now);
         Expiry::Waiting
@@ -174,7 +199,8 @@ impl Receiver {
         } else {
             self.sample = Some(now);
         }
-        self.unacknowledged = 0;
+        self.answered = now;
+        self.window_end = self.expected - 1 + u64::from(self.windowsize);
         self.arm(now);
         let opening = self.opening.as_deref().copied();
         Some(opening.unwrap_or_else(|| ControlPacket::ack(self.expected - 1)))

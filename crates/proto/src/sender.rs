@@ -13,6 +13,9 @@ use crate::time::Time;
 /// The pause between the bursts of a window that is sent in parts.
 const BURST_GAP: Duration = Duration::from_millis(1);
 
+/// How long an unclear ACK is doubted beyond a round trip.
+const DOUBT: Duration = Duration::from_millis(2);
+
 /// A window shrinks after this many lossy windows in a row; fewer are chance.
 const LOSSES_BEFORE_SHRINKING: u8 = 3;
 
@@ -49,10 +52,18 @@ pub struct Sender<C> {
     /// The highest block that had been sent when the window last started over. Until it is
     /// acknowledged, ACKs may still be answers to what was sent before.
     restarted: BlockIndex,
-    /// A packet sent once whose answer measures the round trip.
-    sample: Option<(BlockIndex, Time)>,
+    /// When the OACK was sent, if once.
+    opening_sent: Option<Time>,
     /// When the first block of the current window was sent.
     launched: Time,
+    /// The first block of the current window that had never been sent before. An ACK from here on
+    /// answers this window and no earlier one, so it measures the round trip (Karn's rule).
+    fresh: BlockIndex,
+    /// The current window started over at an ACK, not at a time-out. The receiver had nothing of it
+    /// then, so every ACK measures the round trip, unless it comes too soon.
+    reported: bool,
+    /// When to take an unclear ACK for a gap after all.
+    doubt_at: Option<Time>,
     rtt: Rtt,
     timing: Timing,
     /// When to send again or give up.
@@ -129,8 +140,11 @@ impl<C: AsRef<[u8]>> Sender<C> {
             next: 1,
             high: 0,
             restarted: 0,
-            sample: None,
+            opening_sent: None,
             launched: now,
+            fresh: 1,
+            reported: false,
+            doubt_at: None,
             deadline: now + rtt.timeout(),
             rtt,
             timing,
@@ -156,31 +170,30 @@ impl<C: AsRef<[u8]>> Sender<C> {
             return self.handle_repeated_ack(now);
         }
         self.heard(now);
-        if let Some((sampled, sent)) = self.sample
-            && index >= sampled
-        {
-            self.rtt.sample(now.since(sent));
-            self.sample = None;
+        if index >= self.fresh || (self.reported && !self.is_too_soon(now)) {
+            self.rtt.sample(now.since(self.launched));
+        } else {
+            self.rtt.moved_on();
         }
         let moved = index - self.acked;
-        let late = self.is_restarted() && self.is_too_soon(now);
         self.bytes += self.bytes_between(self.acked, index);
         self.acked = index;
         self.source.release(index);
+        self.doubt_at = None;
         if self.source.last() == Some(index) {
             return AckOutcome::Complete;
         }
         if index + 1 >= self.next {
             self.note_clean_window();
             self.start_window(now);
-        } else if late {
-            // An answer to what was sent before the window started over: what follows is already
-            // on its way again.
+        } else if self.is_restarted() {
             self.allowance = self.allowance.saturating_add(moved.try_into().unwrap_or(u16::MAX));
             self.arm(now);
+            self.doubt(now);
         } else {
             // The window was cut short: something behind `index` is missing.
             self.restart_window(now);
+            self.reported = true;
         }
         AckOutcome::Taken
     }
@@ -191,7 +204,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
         }
         self.opening = None;
         self.opening_due = false;
-        if let Some((_, sent)) = self.sample.take() {
+        if let Some(sent) = self.opening_sent.take() {
             self.rtt.sample(now.since(sent));
         }
         self.heard(now);
@@ -202,32 +215,40 @@ impl<C: AsRef<[u8]>> Sender<C> {
 
     /// An ACK of what is already acknowledged. A receiver that misses the first block of a window
     /// has nothing else to say (RFC 7440 section 4), and says it once for each block behind it.
-    ///
-    /// Taking a mere copy for that would double the window, each of its blocks would bring another
-    /// such ACK, and so on to the end of the file. So it is taken only while nothing else explains
-    /// it: right after the window started over, that is when every answer should have come.
     fn handle_repeated_ack(&mut self, now: Time) -> AckOutcome {
         let in_flight = self.next - self.acked - 1;
-        let too_soon = if self.is_restarted() {
-            now.since(self.launched) <= self.rtt.base_timeout()
-        } else {
-            self.is_too_soon(now)
-        };
-        if in_flight < 2 || too_soon {
+        if in_flight < 2 || self.is_too_soon(now) {
             return AckOutcome::Ignored;
         }
-        self.restart_window(now);
+        if self.is_restarted() {
+            if self.doubt_at.is_none() {
+                self.doubt(now);
+            }
+        } else {
+            self.restart_window(now);
+            self.reported = true;
+        }
         AckOutcome::Taken
     }
 
-    /// Whether something of the current window has been sent before.
+    /// Whether an ACK now can hardly be an answer to the current window, but is late or a copy made
+    /// by the network.
+    fn is_too_soon(&self, now: Time) -> bool {
+        now.since(self.launched) <= self.rtt.smoothed() / 2
+    }
+
+    /// Whether the receiver may have had some of the current window from an earlier one.
+    ///
+    /// Then it answers what it had with an ACK that falls short of the window, though nothing is
+    /// missing. Starting over at that would send it more of what it has, and so on to the end of
+    /// the file (the Sorcerer's Apprentice of RFC 1123 section 4.2.3.1, for windows).
     fn is_restarted(&self) -> bool {
         self.acked < self.restarted
     }
 
-    /// Whether an ACK now can hardly be an answer to the current window.
-    fn is_too_soon(&self, now: Time) -> bool {
-        now.since(self.launched) <= self.rtt.smoothed() / 2
+    /// Waits for the ACK that tells whether something is missing: it is a round trip away at most.
+    fn doubt(&mut self, now: Time) {
+        self.doubt_at = Some(now + self.rtt.smoothed() + DOUBT);
     }
 
     /// To be called when [`poll_timeout`](Sender::poll_timeout) has passed.
@@ -237,6 +258,9 @@ impl<C: AsRef<[u8]>> Sender<C> {
             self.allowance = self.burst;
         }
         if now < self.deadline {
+            if self.doubt_at.is_some_and(|at| at <= now) {
+                self.restart_window(now);
+            }
             return Expiry::Waiting;
         }
         if now >= self.heard + self.patience() {
@@ -245,7 +269,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
         self.rtt.back_off();
         if self.opening.is_some() {
             self.opening_due = true;
-            self.sample = None;
+            self.opening_sent = None;
         } else {
             self.restart_window(now);
         }
@@ -258,7 +282,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
         if !self.unproven {
             return;
         }
-        self.sample = None;
+        self.opening_sent = None;
         if self.opening.is_some() {
             self.opening_due = true;
         } else {
@@ -276,7 +300,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
             // The first transmission alone measures the round trip.
             if self.high == 0 {
                 self.high = 1;
-                self.sample = Some((0, now));
+                self.opening_sent = Some(now);
             } else {
                 self.retransmissions = self.retransmissions.saturating_add(1);
             }
@@ -296,15 +320,13 @@ impl<C: AsRef<[u8]>> Sender<C> {
         let first = self.next;
         self.next += u64::from(blocks);
         self.allowance -= blocks;
+        let high = self.high.max(1);
         if first == self.acked + 1 {
             self.launched = now;
+            self.fresh = high;
         }
-        let high = self.high.max(1);
         let again = high.min(self.next).saturating_sub(first);
         self.retransmissions = self.retransmissions.saturating_add(again as u32);
-        if self.next > high && self.next == end {
-            self.sample = Some((end - 1, now));
-        }
         self.high = high.max(self.next);
         if self.next < end && self.allowance == 0 {
             self.burst_at = Some(now + BURST_GAP);
@@ -315,7 +337,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
 
     /// When [`handle_timeout`](Sender::handle_timeout) is next needed.
     pub fn poll_timeout(&self) -> Time {
-        self.burst_at.map_or(self.deadline, |at| at.min(self.deadline))
+        [self.burst_at, self.doubt_at].into_iter().flatten().fold(self.deadline, Time::min)
     }
 
     /// The bytes of a run; `None` if the window has moved since it was offered. Then the run must
@@ -353,7 +375,6 @@ impl<C: AsRef<[u8]>> Sender<C> {
     fn heard(&mut self, now: Time) {
         self.heard = now;
         self.unproven = false;
-        self.rtt.end_back_off();
     }
 
     /// Makes the block behind the last acknowledged one the next to send.
@@ -361,13 +382,14 @@ impl<C: AsRef<[u8]>> Sender<C> {
         self.next = self.acked + 1;
         self.allowance = self.burst;
         self.burst_at = None;
+        self.doubt_at = None;
+        self.reported = false;
         self.arm(now);
     }
 
     /// Starts the window over behind the last acknowledged block: something of it was lost.
     fn restart_window(&mut self, now: Time) {
         self.restarted = self.high.saturating_sub(1);
-        self.sample = None;
         self.losses = self.losses.saturating_add(1);
         if self.losses >= LOSSES_BEFORE_SHRINKING {
             self.burst = (self.burst / 2).max(self.windowsize / MAX_BURSTS).max(1);

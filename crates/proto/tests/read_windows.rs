@@ -255,3 +255,17 @@ fn a_window_whose_acks_are_all_lost_comes_again_as_it_was() {
     assert_eq!(again.into_iter().map(|(_, say)| say).collect::<Vec<_>>(), window);
     assert_eq!(server.says(&ack(8)).len(), 4);
 }
+
+#[test]
+fn a_lost_last_block_of_a_window_costs_a_time_out_and_one_window() {
+    for habit in [Habit::OncePerGap, Habit::EachPacket] {
+        for windowsize in [2, 4, 8, 64] {
+            let file = file_of(1_000);
+            let mut client = Client::new(&file, windowsize, habit);
+            client.read(|sent| sent == windowsize);
+            assert!(client.content == file);
+            let again = client.sent - 1_000;
+            assert!(again <= 2 * windowsize, "window {windowsize}, {habit:?}: {again} repeats");
+        }
+    }
+}

@@ -207,3 +207,36 @@ fn only_progress_keeps_a_transfer_alive() {
     assert_eq!(reading.server.record().outcome, Outcome::TimedOut);
     reading.server.ends_clean();
 }
+
+#[test]
+fn a_path_that_slows_down_is_learnt_again() {
+    for (before, after) in [(5, 50), (50, 51), (50, 100), (50, 500), (300, 1_300), (1_100, 1_100)] {
+        let mut reading = Reading::start(&[]);
+        if before < 1_000 {
+            reading.goes_on(200, before);
+        }
+        for _ in 0..200 {
+            reading.now += after;
+            reading.server.run_until(reading.now);
+            reading.server.says(&ack(reading.block));
+            reading.block += 1;
+        }
+        reading.server.says(&error(0, ""));
+        let again = reading.server.record().retransmissions;
+        assert!(again <= 20, "{again} of 200 blocks sent again, {before} ms to {after} ms");
+    }
+}
+
+#[test]
+fn a_writer_that_slows_down_is_learnt_again() {
+    let mut server = Server::new();
+    server.request(&wrq("f", &[]));
+    let mut now = 0;
+    let mut again = 0;
+    for block in 1..=200u16 {
+        now += if block < 30 { 100 } else { 300 };
+        again += server.run_until(now).len();
+        server.says(&data(block, &[0; 512]));
+    }
+    assert!(again <= 20, "{again} ACKs sent again");
+}

@@ -225,3 +225,24 @@ fn a_client_that_leaves_a_window_unfinished_hears_how_far_it_got_until_it_is_giv
     assert_eq!(client.server.content("f"), None);
     client.server.ends_clean();
 }
+
+#[test]
+fn two_blocks_that_overtake_each_other_cost_no_more_than_a_window() {
+    for windowsize in [2, 4, 8, 16] {
+        for at in 0..windowsize - 1 {
+            let mut client = Client::new(&file_of(1_000), windowsize);
+            let mut order = client.window();
+            order.swap(at, at + 1);
+            let mut answers = client.send(&order);
+            while client.acked < client.last() {
+                // What the client hears last says where its next window starts.
+                client.acked = answers[answers.len() - 1];
+                if client.acked < client.last() {
+                    answers = client.send(&client.window());
+                }
+            }
+            let again = client.sent - 1_000;
+            assert!(again <= 2 * windowsize, "window {windowsize}, at {at}: {again} sent again");
+        }
+    }
+}
