@@ -23,7 +23,7 @@ pub struct Request<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RequestError {
     /// Longer than [`MAX_REQUEST`].
-    #[error("request of {0} bytes is longer than 512")]
+    #[error("request of {0} bytes is longer than {MAX_REQUEST}")]
     TooLong(usize),
     /// The file name has no end.
     #[error("file name is not terminated")]

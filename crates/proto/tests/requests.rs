@@ -71,7 +71,7 @@ fn a_request_that_is_too_long_is_refused() {
     let mut server = Server::new();
     let mut datagram = rrq("f", &[]);
     datagram.resize(MAX_REQUEST + 1, 0);
-    assert_eq!(server.request(&datagram), [error(4, "request of 517 bytes is longer than 512")]);
+    assert_eq!(server.request(&datagram), [error(4, "request of 517 bytes is longer than 516")]);
     assert_eq!(server.record().kind, Kind::Unrecognized);
     datagram.resize(65_507, 0);
     assert!(matches!(&server.request(&datagram)[..], [Say::Error(4, _)]));

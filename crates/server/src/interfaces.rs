@@ -15,13 +15,13 @@ const OVERHEAD_V6: u32 = 52;
 
 /// The addresses of this machine with their MTUs, as they were when it was made.
 #[derive(Clone, Debug, Default)]
-pub struct Interfaces {
+pub(crate) struct Interfaces {
     mtu: HashMap<IpAddr, u32>,
 }
 
 impl Interfaces {
     /// Asks the system. Addresses that come later count as Ethernet's.
-    pub fn read() -> Interfaces {
+    pub(crate) fn read() -> Interfaces {
         let found = if_addrs::get_if_addrs().unwrap_or_else(|error| {
             tracing::warn!("cannot list the network interfaces: {error}");
             Vec::new()
@@ -31,7 +31,7 @@ impl Interfaces {
     }
 
     /// The addresses, IPv4 first. Link-local ones are left out: they mean nothing without a scope.
-    pub fn addresses(&self) -> Vec<IpAddr> {
+    pub(crate) fn addresses(&self) -> Vec<IpAddr> {
         let link_local = |address: &IpAddr| match address {
             IpAddr::V4(v4) => v4.is_link_local(),
             IpAddr::V6(v6) => v6.is_unicast_link_local(),
@@ -43,7 +43,7 @@ impl Interfaces {
     }
 
     /// The largest block that leaves from `local` in one piece.
-    pub fn max_blksize(&self, local: Option<IpAddr>) -> u16 {
+    pub(crate) fn max_blksize(&self, local: Option<IpAddr>) -> u16 {
         let overhead = match local {
             Some(IpAddr::V6(_)) => OVERHEAD_V6,
             _ => OVERHEAD_V4,

@@ -13,7 +13,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A [`Server`] is a few threads: one worker for each core, which owns its sockets and its half of
+//! A [`Server`] is a few threads: one worker for each core, which owns its sockets and its share of
 //! the clients and never waits for anything but them, and one that writes the request log. There is
 //! no thread, task, socket or file descriptor for a client.
 
@@ -30,10 +30,9 @@ mod worker;
 
 pub use access::Access;
 pub use config::{Config, ConfigError, DEFAULT_PORT, Uploads};
-pub use interfaces::Interfaces;
 pub use memtftp_store::{AppendError, Name, NameError, Version};
 pub use memtftp_udp::Io;
 pub use preload::PreloadError;
-pub use request_log::{LogError, LogFormat, LogTarget, RequestLogConfig, UnknownFormat};
+pub use request_log::{LogError, LogFormat, LogTarget, RequestLogConfig};
 pub use server::{Builder, PutError, Server, StartError};
 pub use sockets::SocketError;

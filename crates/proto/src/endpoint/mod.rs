@@ -233,11 +233,16 @@ impl<F: Files> Endpoint<F> {
         }
     }
 
-    /// The socket on which this peer has a transfer under way, if it is another than the route's.
+    /// For a route of a listening socket: the socket on which this peer has a transfer under way, if
+    /// it is another.
     ///
     /// A driver that has read a datagram from one socket should first give the endpoint what waits
     /// at that other: it was sent before, and a new request ends what it has not seen the end of.
     pub fn runs_elsewhere(&self, route: &Route) -> Option<SocketId> {
+        let role = self.config.sockets.get(usize::from(route.socket.0));
+        if !matches!(role, Some(SocketRole::Listening { .. })) {
+            return None;
+        }
         let session = self.sessions.get(self.find(route)?)?;
         (session.is_live() && session.route.socket != route.socket).then_some(session.route.socket)
     }

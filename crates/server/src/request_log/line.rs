@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use memtftp_proto::{DropReason, Kind, Outcome, Record};
 
 use super::LogFormat;
-use super::text::{escape, quote};
+use super::text::{cut, escape, escape_option, quote};
 
 /// How much of a datagram that is no request is shown, in bytes.
 const SHOWN: usize = 32;
@@ -76,11 +76,10 @@ impl Line {
         let asked: Vec<String> = request
             .options
             .iter()
-            .map(|(name, value)| format!("{}:{}", escape(name), escape(value)))
+            .map(|(name, value)| format!("{}:{}", escape_option(name), escape_option(value)))
             .collect();
         if !asked.is_empty() {
-            // Bounded like everything else a peer sends: a request holds 512 bytes.
-            self.text("asked", asked.join(","));
+            self.text("asked", cut(asked.join(",")));
         }
         if let Some(agreed) = &record.agreed {
             let granted: Vec<String> = agreed

@@ -9,7 +9,6 @@ mod writer;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -62,23 +61,6 @@ pub struct LogError {
     pub path: PathBuf,
     /// What the system said.
     pub source: std::io::Error,
-}
-
-/// Not the name of a [`LogFormat`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the formats are text and json")]
-pub struct UnknownFormat;
-
-impl FromStr for LogFormat {
-    type Err = UnknownFormat;
-
-    fn from_str(name: &str) -> Result<LogFormat, UnknownFormat> {
-        match name {
-            "text" => Ok(LogFormat::Text),
-            "json" => Ok(LogFormat::Json),
-            _ => Err(UnknownFormat),
-        }
-    }
 }
 
 /// What the writer is told.

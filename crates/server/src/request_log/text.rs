@@ -23,9 +23,19 @@ pub(super) fn escape(bytes: &[u8]) -> String {
             break;
         }
     }
-    match out.char_indices().nth(MAX) {
-        Some((end, _)) => format!("{}...", out.get(..end).unwrap_or_default()),
-        None => out,
+    cut(out)
+}
+
+/// The same for a name or value of an option, which stands in a list: `name:value,name:value`.
+pub(super) fn escape_option(bytes: &[u8]) -> String {
+    escape(bytes).replace(',', "\\x2c").replace(':', "\\x3a")
+}
+
+/// Cuts a text that is too long.
+pub(super) fn cut(text: String) -> String {
+    match text.char_indices().nth(MAX) {
+        Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
+        None => text,
     }
 }
 
@@ -56,6 +66,11 @@ mod tests {
         assert_eq!(escape("grüße".as_bytes()), "grüße");
         assert_eq!(escape("a\u{202e}b\u{85}".as_bytes()), "a\\xe2\\x80\\xaeb\\xc2\\x85");
         assert_eq!(escape(b"ok\xff\xfe"), "ok\\xff\\xfe");
+    }
+
+    #[test]
+    fn an_option_cannot_forge_another() {
+        assert_eq!(escape_option(b"x,blksize:9"), "x\\x2cblksize\\x3a9");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The thread that writes the request log.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -37,12 +37,13 @@ impl RequestLog {
         let out = open(&config.target).map_err(failed)?;
         let (sender, messages) = LogSender::new();
         let mut writer = Writer {
-            out: BufWriter::new(out),
+            out,
             target: config.target.clone(),
             format: config.format,
             queue_full: Arc::clone(&sender.lost),
-            unwritten: 0,
-            written: 0,
+            buffer: Vec::new(),
+            owed: 0,
+            torn: false,
             failing: false,
         };
         let thread = std::thread::Builder::new()
@@ -70,94 +71,118 @@ impl RequestLog {
     }
 }
 
-/// Lines between two looks at how many were lost, while there is always one to write.
-const LINES_BETWEEN_LOOKS: u64 = 4_096;
+/// Lines are collected up to this many bytes while there is always one more to write.
+const BUFFER: usize = 64 << 10;
 
 struct Writer {
-    out: BufWriter<Box<dyn Write + Send>>,
+    out: Box<dyn Write + Send>,
     target: LogTarget,
     format: LogFormat,
+    /// Lines that are to be written.
+    buffer: Vec<u8>,
     /// Records that found the queue full.
     queue_full: Arc<AtomicU64>,
-    /// Lines that could not be written and are to be made known.
-    unwritten: u64,
-    written: u64,
+    /// Lines that were lost and that the log does not say so yet.
+    owed: u64,
+    /// The last line in the file is not whole.
+    torn: bool,
     failing: bool,
 }
 
 impl Writer {
     fn run(&mut self, messages: &Receiver<Message>) {
         loop {
-            // What is written is flushed when there is nothing left to write.
             let message = match messages.try_recv() {
                 Err(TryRecvError::Empty) => {
-                    self.report_lost();
                     self.flush();
                     messages.recv().ok()
                 }
                 other => other.ok(),
             };
             match message {
-                Some(Message::Record(record, socket)) => self.write_record(&record, socket),
+                Some(Message::Record(record, socket)) => self.add(&record, socket),
                 Some(Message::Reopen) => self.reopen(),
                 None => break,
             }
         }
-        self.report_lost();
         self.flush();
+        if self.owed > 0 {
+            tracing::error!("{} lines of the request log were lost", self.owed);
+        }
     }
 
-    fn write_record(&mut self, record: &Record, socket: Option<SocketAddr>) {
+    fn add(&mut self, record: &Record, socket: Option<SocketAddr>) {
         let line = Line::new(Timestamp::now(), record, socket).format(self.format);
-        if let Err(error) = self.out.write_all(line.as_bytes()) {
-            self.unwritten += 1;
-            self.fail(&error);
-        }
-        self.written += 1;
-        if self.written.is_multiple_of(LINES_BETWEEN_LOOKS) {
-            self.report_lost();
+        self.buffer.extend_from_slice(line.as_bytes());
+        if self.buffer.len() >= BUFFER {
+            self.flush();
         }
     }
 
-    /// Says in the log itself how many lines are missing from it.
-    fn report_lost(&mut self) {
-        let lost = self.queue_full.swap(0, Ordering::Relaxed) + self.unwritten;
-        if lost == 0 {
-            return;
-        }
-        self.unwritten = 0;
-        let line = Line::lost(Timestamp::now(), lost).format(self.format);
-        let written = self.out.write_all(line.as_bytes()).and_then(|()| self.out.flush());
-        if let Err(error) = written {
-            self.unwritten = lost;
-            self.fail(&error);
-        }
-    }
-
+    /// Writes what is collected, and how many lines were lost before. What cannot be written now
+    /// is lost, so that a full disk costs no memory.
     fn flush(&mut self) {
-        match self.out.flush() {
-            Ok(()) if self.failing => {
-                self.failing = false;
+        let lost = self.owed + self.queue_full.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let notice = Line::lost(Timestamp::now(), lost).format(self.format);
+            self.buffer.extend_from_slice(notice.as_bytes());
+        }
+        let buffer = std::mem::take(&mut self.buffer);
+        let (written, result) = self.write(&buffer);
+        let rest = buffer.get(written..).unwrap_or_default();
+        let unwritten = rest.iter().filter(|byte| **byte == b'\n').count() as u64;
+        // The notice is the last line: if it is not written, nothing has been made known.
+        self.owed = if unwritten > 0 && lost > 0 { lost + unwritten - 1 } else { unwritten };
+        match result {
+            Ok(()) if !buffer.is_empty() && std::mem::take(&mut self.failing) => {
                 tracing::warn!("the request log is being written again");
             }
             Ok(()) => {}
-            Err(error) => self.fail(&error),
+            // Told once, until it works again.
+            Err(error) if !std::mem::replace(&mut self.failing, true) => {
+                tracing::error!("cannot write the request log, lines are being lost: {error}");
+            }
+            Err(_) => {}
         }
+        self.buffer = buffer;
+        self.buffer.clear();
     }
 
-    /// Tells the operator once, until it works again.
-    fn fail(&mut self, error: &io::Error) {
-        if !std::mem::replace(&mut self.failing, true) {
-            tracing::error!("cannot write the request log, lines are being lost: {error}");
+    /// Writes as much of `lines` as can be; gives how many bytes that was.
+    fn write(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
+        let mut written = 0;
+        while let Some(rest) = lines.get(written..).filter(|rest| !rest.is_empty()) {
+            let result = if self.torn { self.out.write(b"\n") } else { self.out.write(rest) };
+            match result {
+                Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
+                Ok(_) if std::mem::take(&mut self.torn) => {}
+                Ok(count) => written += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    let last = written.checked_sub(1).and_then(|last| lines.get(last));
+                    self.torn |= last.is_some_and(|byte| *byte != b'\n');
+                    return (written, Err(error));
+                }
+            }
         }
+        (written, self.out.flush())
     }
 
     fn reopen(&mut self) {
         self.flush();
         match open(&self.target) {
-            Ok(out) => self.out = BufWriter::new(out),
+            Ok(out) => {
+                self.out = out;
+                self.torn = false;
+            }
             Err(error) => {
-                tracing::error!("cannot reopen the request log, going on with the old: {error}");
+                let path = match &self.target {
+                    LogTarget::File(path) => path.display().to_string(),
+                    LogTarget::Stdout => "-".to_owned(),
+                };
+                tracing::error!(
+                    "cannot reopen the request log {path}, going on with the old: {error}"
+                );
             }
         }
     }
@@ -182,4 +207,74 @@ fn open_file(path: &Path) -> io::Result<File> {
         }
     }
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A disk with room for so many bytes.
+    #[derive(Clone, Default)]
+    struct Disk(Arc<Mutex<(Vec<u8>, usize)>>);
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let (content, room) = &mut *self.0.lock().unwrap();
+            let count = bytes.len().min(room.saturating_sub(content.len()));
+            content.extend_from_slice(&bytes[..count]);
+            if count == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(count) }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn writer(disk: &Disk) -> Writer {
+        Writer {
+            out: Box::new(disk.clone()),
+            target: LogTarget::Stdout,
+            format: LogFormat::Text,
+            buffer: Vec::new(),
+            queue_full: Arc::default(),
+            owed: 0,
+            torn: false,
+            failing: false,
+        }
+    }
+
+    fn lines(disk: &Disk) -> Vec<String> {
+        let content = String::from_utf8(disk.0.lock().unwrap().0.clone()).unwrap();
+        content.lines().map(|line| line.split(' ').skip(1).collect::<Vec<_>>().join(" ")).collect()
+    }
+
+    #[test]
+    fn a_full_disk_loses_lines_and_the_log_says_how_many() {
+        let disk = Disk::default();
+        disk.0.lock().unwrap().1 = 16;
+        let mut writer = writer(&disk);
+        for _ in 0..3 {
+            writer.buffer.extend_from_slice(b"t one line\nt two line\n");
+            writer.flush();
+        }
+        assert_eq!(writer.owed, 5, "the first line was written whole, the second was cut");
+        disk.0.lock().unwrap().1 = 1 << 20;
+        writer.buffer.extend_from_slice(b"t three\n");
+        writer.flush();
+        assert_eq!(lines(&disk), ["one line", "two", "three", "kind=lost lines=5"]);
+        assert_eq!(writer.owed, 0);
+    }
+
+    #[test]
+    fn a_full_queue_loses_lines_and_the_log_says_how_many() {
+        let disk = Disk::default();
+        disk.0.lock().unwrap().1 = 1 << 20;
+        let mut writer = writer(&disk);
+        writer.queue_full.store(7, Ordering::Relaxed);
+        writer.flush();
+        writer.flush();
+        assert_eq!(lines(&disk), ["kind=lost lines=7"]);
+    }
 }
