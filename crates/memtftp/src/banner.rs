@@ -7,8 +7,8 @@ use std::net::SocketAddr;
 use bytesize::ByteSize;
 use memtftp_server::{LogTarget, Server, Uploads};
 
-/// Addresses that are listed before the rest is only counted.
-const MAX_ADDRESSES: usize = 8;
+/// Addresses and ports that are listed before the rest is only counted.
+const MAX_LISTED: usize = 8;
 
 /// Where it answers, what it may hold, who is served, and how to try it.
 pub(crate) fn text(server: &Server) -> String {
@@ -29,25 +29,31 @@ pub(crate) fn text(server: &Server) -> String {
 }
 
 fn listening(server: &Server) -> String {
-    let reachable = server.reachable();
-    let mut listed: Vec<String> =
-        reachable.iter().take(MAX_ADDRESSES).map(SocketAddr::to_string).collect();
-    if reachable.len() > MAX_ADDRESSES {
-        listed.push(format!("and {} more", reachable.len() - MAX_ADDRESSES));
-    }
-    listed.join(" ")
+    // An address that is not served itself stands for a network of clients that are not.
+    let mark = |address: &SocketAddr| match server.config().access.allows(address.ip()) {
+        true => address.to_string(),
+        false => format!("{address} (its network is not served, see --allow)"),
+    };
+    list(server.reachable().iter().map(mark))
 }
 
 fn transfers(server: &Server) -> String {
-    let mut ports: Vec<u16> = server.transfer_ports().to_vec();
+    let mut ports = server.transfer_ports().to_vec();
     ports.sort_unstable();
-    match (ports.first(), ports.last()) {
-        (Some(_), Some(_)) => {
-            let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
-            format!("on ports {}", ports.join(" "))
-        }
-        _ => "on the listening port".to_owned(),
+    if ports.is_empty() {
+        return "on the listening port".to_owned();
     }
+    format!("on ports {}", list(ports.iter().map(u16::to_string)))
+}
+
+/// The first few, and how many more there are.
+fn list(all: impl ExactSizeIterator<Item = String>) -> String {
+    let count = all.len();
+    let mut listed: Vec<String> = all.take(MAX_LISTED).collect();
+    if count > MAX_LISTED {
+        listed.push(format!("and {} more", count - MAX_LISTED));
+    }
+    listed.join(" ")
 }
 
 fn memory(server: &Server) -> String {

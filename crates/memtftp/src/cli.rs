@@ -8,15 +8,19 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 use ipnet::IpNet;
 use jiff::SignedDuration;
 use memtftp_server::{
-    Access, Config, DEFAULT_PORT, Io, LogFormat, LogTarget, RequestLogConfig, Uploads,
+    Access, Config, DEFAULT_MAX_CLIENT_SESSIONS, DEFAULT_MAX_FILES, DEFAULT_MAX_SESSIONS,
+    DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, Io, LogFormat, LogTarget, RequestLogConfig, Uploads,
 };
 use thiserror::Error;
 
 /// A TFTP server that keeps its files in memory.
+///
+/// `MEMTFTP_LOG` in the environment says how much goes to standard error: off, error, warn, info
+/// (the default), debug or trace.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 pub(crate) struct Cli {
@@ -57,40 +61,40 @@ pub(crate) struct ServeFlags {
     #[arg(long, value_enum, default_value_t = UploadsFlag::Replace, help_heading = "Policy")]
     uploads: UploadsFlag,
 
-    /// Load the files of this directory into memory at start; repeatable
+    /// Load all files of this directory into memory at start, hidden ones too; repeatable
     #[arg(long, value_name = "DIR", help_heading = "Files")]
     preload: Vec<PathBuf>,
 
-    /// Memory for files [default: a quarter of the machine's or container's]
-    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
-    memory: Option<ByteSize>,
+    /// Memory for files, like 500M or 2GiB [default: a quarter of the machine's or container's]
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Limits")]
+    memory: Option<u64>,
 
     /// Largest file that a client may upload [default: what --memory has room for]
-    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
-    max_file: Option<ByteSize>,
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Limits")]
+    max_file: Option<u64>,
 
     /// Memory that the uploads of one client may hold [default: half of --memory]
-    #[arg(long, value_name = "SIZE", help_heading = "Limits")]
-    max_client_memory: Option<ByteSize>,
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Limits")]
+    max_client_memory: Option<u64>,
 
     /// Files that may be held
-    #[arg(long, value_name = "N", default_value_t = 100_000, help_heading = "Limits")]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_FILES, help_heading = "Limits")]
     max_files: usize,
 
     /// Transfers at once
-    #[arg(long, value_name = "N", default_value_t = 100_000, help_heading = "Limits")]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_SESSIONS, help_heading = "Limits")]
     max_sessions: usize,
 
     /// Transfers at once of one client address, on each worker
-    #[arg(long, value_name = "N", default_value_t = 4_096, help_heading = "Limits")]
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_CLIENT_SESSIONS, help_heading = "Limits")]
     max_client_sessions: usize,
 
     /// Largest block agreed, in bytes [default: what fits the interface's MTU]
-    #[arg(long, value_name = "BYTES", help_heading = "Limits")]
+    #[arg(long, value_name = "BYTES", value_parser = value_parser!(u16).range(8..=65_464), help_heading = "Limits")]
     max_blksize: Option<u16>,
 
     /// Largest window agreed, in blocks
-    #[arg(long, value_name = "BLOCKS", default_value_t = 64, help_heading = "Limits")]
+    #[arg(long, value_name = "BLOCKS", default_value_t = DEFAULT_MAX_WINDOWSIZE, value_parser = value_parser!(u16).range(1..=32_767), help_heading = "Limits")]
     max_windowsize: u16,
 
     /// Give a transfer up after this much silence
@@ -144,7 +148,6 @@ impl ServeFlags {
     /// What the flags mean together.
     pub(crate) fn plan(self) -> Result<Plan, FlagError> {
         let defaults = Config::default();
-        let memory = self.memory.map_or(defaults.memory, |size| size.as_u64());
         let config = Config {
             listen: self.listen_addresses()?,
             single_port: self.single_port,
@@ -153,9 +156,9 @@ impl ServeFlags {
             io: self.io.map_or(defaults.io, IoFlag::meaning),
             access: access(&self.allow)?,
             uploads: self.uploads.meaning(),
-            memory,
-            max_file: self.max_file.map(|size| size.as_u64()),
-            max_client_memory: self.max_client_memory.map_or(memory / 2, |size| size.as_u64()),
+            memory: self.memory.unwrap_or(defaults.memory),
+            max_file: self.max_file,
+            max_client_memory: self.max_client_memory,
             max_files: self.max_files,
             max_blksize: self.max_blksize,
             max_windowsize: self.max_windowsize,
@@ -314,6 +317,11 @@ fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
     if first > last { Err(help()) } else { Ok(first..=last) }
 }
 
+fn size(text: &str) -> Result<u64, String> {
+    let parsed: Result<ByteSize, _> = text.parse();
+    parsed.map(|size| size.as_u64()).map_err(|_| "give a size like 500M or 2GiB".into())
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     let parsed = text.parse::<SignedDuration>().ok().and_then(|time| Duration::try_from(time).ok());
     parsed.ok_or_else(|| "give a time like 10s, 2m or 500ms".into())
@@ -371,8 +379,9 @@ mod tests {
             ["--memory", "4GiB", "--max-file", "1MB", "--drain", "500ms", "--give-up", "2m"];
         let plan = plan(&flags).unwrap();
         assert_eq!((plan.config.memory, plan.config.max_file), (4 << 30, Some(1_000_000)));
-        assert_eq!(plan.config.max_client_memory, 2 << 30);
+        assert_eq!(plan.config.client_memory(), 2 << 30);
         assert_eq!((plan.drain.as_millis(), plan.config.give_up.as_secs()), (500, 120));
+        assert!(size("10XB").is_err() && size("").is_err());
         assert!(port_range("9-5").is_err() && duration("-1s").is_err() && duration("x").is_err());
         assert_eq!(port_range("5000-5009"), Ok(5000..=5009));
     }

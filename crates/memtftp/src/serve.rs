@@ -55,6 +55,7 @@ fn obey(mut signals: Signals, server: &Server, drain: Duration) {
     let mut stopping = false;
     for signal in signals.forever() {
         if signal == SIGHUP {
+            tracing::debug!("opening the request log again");
             server.reopen_request_log();
         } else if std::mem::replace(&mut stopping, true) {
             tracing::info!("stopping now");

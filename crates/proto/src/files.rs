@@ -21,7 +21,7 @@ pub trait Files {
     /// Proof that an upload was committed.
     type Receipt;
 
-    /// Whether this client is served at all. Asked before anything else about a request.
+    /// Whether this client is served at all. Asked before anything else about a new request.
     ///
     /// # Errors
     /// The refusal, if it is not.

@@ -14,6 +14,18 @@ use crate::request_log::RequestLogConfig;
 /// The port without `--port`.
 pub const DEFAULT_PORT: u16 = 6969;
 
+/// Files without `--max-files`.
+pub const DEFAULT_MAX_FILES: usize = 100_000;
+
+/// The largest window without `--max-windowsize`, in blocks.
+pub const DEFAULT_MAX_WINDOWSIZE: u16 = 64;
+
+/// Transfers at once without `--max-sessions`.
+pub const DEFAULT_MAX_SESSIONS: usize = 100_000;
+
+/// Transfers at once of one client, on each worker, without `--max-client-sessions`.
+pub const DEFAULT_MAX_CLIENT_SESSIONS: usize = 4_096;
+
 /// What clients may do with uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Uploads {
@@ -47,8 +59,9 @@ pub struct Config {
     pub memory: u64,
     /// Bytes of one file that a client may upload; what the budget has room for without it.
     pub max_file: Option<u64>,
-    /// Bytes that the uploads of one client address may hold, in flight and committed.
-    pub max_client_memory: u64,
+    /// Bytes that the uploads of one client address may hold, in flight and committed; half of the
+    /// memory without it.
+    pub max_client_memory: Option<u64>,
     /// Files; an upload of a new name over it is refused.
     pub max_files: usize,
     /// The largest block size agreed; what fits the interface's MTU without it.
@@ -67,7 +80,6 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        let memory = default_memory();
         Config {
             listen: vec![SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), DEFAULT_PORT)],
             single_port: false,
@@ -76,14 +88,14 @@ impl Default for Config {
             io: Io::best(),
             access: Access::private(),
             uploads: Uploads::Replace,
-            memory,
+            memory: default_memory(),
             max_file: None,
-            max_client_memory: memory / 2,
-            max_files: 100_000,
+            max_client_memory: None,
+            max_files: DEFAULT_MAX_FILES,
             max_blksize: None,
-            max_windowsize: 64,
-            max_sessions: 100_000,
-            max_client_sessions: 4_096,
+            max_windowsize: DEFAULT_MAX_WINDOWSIZE,
+            max_sessions: DEFAULT_MAX_SESSIONS,
+            max_client_sessions: DEFAULT_MAX_CLIENT_SESSIONS,
             give_up: Duration::from_secs(60),
             request_log: None,
         }
@@ -96,9 +108,14 @@ pub enum ConfigError {
     /// Nothing to listen on.
     #[error("there is no address to listen on: give --listen ADDRESS")]
     NoAddress,
-    /// The same address twice.
-    #[error("{0} is given twice: remove one --listen")]
-    AddressTwice(SocketAddr),
+    /// One address stands for another, or is the same.
+    #[error("--listen {by} covers {address}: remove one of them")]
+    Covered {
+        /// The wider address.
+        by: SocketAddr,
+        /// The other.
+        address: SocketAddr,
+    },
     /// Single-port operation has no transfer ports.
     #[error("--single-port and --transfer-ports contradict each other: remove one of them")]
     SinglePortRange,
@@ -134,6 +151,11 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// What the uploads of one client may hold.
+    pub fn client_memory(&self) -> u64 {
+        self.max_client_memory.unwrap_or(self.memory / 2)
+    }
+
     /// The number of worker threads.
     pub fn worker_count(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -149,21 +171,21 @@ impl Config {
             return Err(ConfigError::NoAddress);
         }
         for (at, address) in self.listen.iter().enumerate() {
-            if address.port() != 0 && self.listen.iter().skip(at + 1).any(|other| other == address)
-            {
-                return Err(ConfigError::AddressTwice(*address));
+            let others = self.listen.iter().enumerate().filter(|(other, _)| *other != at);
+            if let Some((_, other)) = others.into_iter().find(|(_, other)| covers(address, other)) {
+                return Err(ConfigError::Covered { by: *address, address: *other });
             }
         }
         self.check_ports()?;
         let least = [
-            ("--memory", self.memory, 1),
+            ("--memory", self.memory, 2),
             ("--max-file", self.max_file.unwrap_or(1), 1),
-            ("--max-client-memory", self.max_client_memory, 1),
+            ("--max-client-memory", self.max_client_memory.unwrap_or(1), 1),
             ("--max-blksize", self.max_blksize.unwrap_or(512).into(), 8),
             ("--max-windowsize", self.max_windowsize.into(), 1),
             ("--max-sessions", self.max_sessions as u64, 1),
             ("--max-client-sessions", self.max_client_sessions as u64, 1),
-            ("--give-up", self.give_up.as_secs(), 1),
+            ("--give-up (in seconds)", self.give_up.as_secs(), 1),
         ];
         if let Some((flag, _, min)) = least.into_iter().find(|(_, value, min)| value < min) {
             return Err(ConfigError::TooSmall { flag, min });
@@ -195,6 +217,12 @@ impl Config {
     }
 }
 
+/// Whether who listens on `wide` has `address`, too.
+fn covers(wide: &SocketAddr, address: &SocketAddr) -> bool {
+    let every = wide.ip().is_unspecified() && (wide.is_ipv6() || address.is_ipv4());
+    wide.port() != 0 && wide.port() == address.port() && (every || wide.ip() == address.ip())
+}
+
 /// A quarter of what this machine or container has.
 fn default_memory() -> u64 {
     let mut system = sysinfo::System::new();
@@ -224,7 +252,15 @@ mod tests {
         let error = ConfigError::TooLarge { flag: "--max-windowsize", max: 32_767 };
         assert_eq!(bad.check(), Err(error));
         let twice = Config { listen: vec!["[::1]:69".parse().unwrap(); 2], ..good() };
-        assert!(matches!(twice.check(), Err(ConfigError::AddressTwice(_))));
+        assert!(matches!(twice.check(), Err(ConfigError::Covered { .. })));
+        let both = |one: &str, two: &str| Config {
+            listen: vec![one.parse().unwrap(), two.parse().unwrap()],
+            ..good()
+        };
+        assert!(both("[::]:69", "0.0.0.0:69").check().is_err());
+        assert!(both("192.0.2.1:69", "0.0.0.0:69").check().is_err());
+        assert_eq!(both("[::1]:69", "0.0.0.0:69").check(), Ok(()));
+        assert_eq!(both("[::]:69", "0.0.0.0:70").check(), Ok(()));
     }
 
     #[test]

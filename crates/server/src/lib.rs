@@ -29,7 +29,10 @@ mod sockets;
 mod worker;
 
 pub use access::Access;
-pub use config::{Config, ConfigError, DEFAULT_PORT, Uploads};
+pub use config::{
+    Config, ConfigError, DEFAULT_MAX_CLIENT_SESSIONS, DEFAULT_MAX_FILES, DEFAULT_MAX_SESSIONS,
+    DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, Uploads,
+};
 pub use memtftp_store::{AppendError, Name, NameError, Version};
 pub use memtftp_udp::Io;
 pub use preload::PreloadError;

@@ -93,7 +93,7 @@ impl Library {
         if shares.len() == shares.capacity() {
             shares.retain(|_, share| share.used() > 0 || Arc::strong_count(share) > 1);
         }
-        let share = Arc::new(self.store.budget().child(self.shared.config.max_client_memory));
+        let share = Arc::new(self.store.budget().child(self.shared.config.client_memory()));
         shares.insert(client, Arc::clone(&share));
         share
     }

@@ -42,12 +42,14 @@ pub enum SocketError {
     },
     /// Ports below 1024 need a right.
     #[error(
-        "no right to use port {port}: run `sudo setcap cap_net_bind_service+ep PROGRAM` once, \
+        "no right to use port {port}: run `sudo setcap cap_net_bind_service+ep {program}` once, \
          start as root, or choose a port above 1023 with --port"
     )]
     Denied {
         /// The port.
         port: u16,
+        /// The program that runs.
+        program: String,
     },
     /// No interface has that address.
     #[error(
@@ -81,7 +83,11 @@ impl From<BindError> for SocketError {
             BindError::InUse { address } => {
                 SocketError::InUse { address: address.ip(), port: address.port() }
             }
-            BindError::Denied { address } => SocketError::Denied { port: address.port() },
+            BindError::Denied { address } => {
+                let program = std::env::current_exe().ok();
+                let program = program.map_or("PROGRAM".into(), |path| path.display().to_string());
+                SocketError::Denied { port: address.port(), program }
+            }
             BindError::NoSuchAddress { address } => {
                 SocketError::NoSuchAddress { address: address.ip() }
             }

@@ -272,6 +272,7 @@ impl Worker {
             let address = self.address_of(record.socket);
             self.log.send_last(record, address);
         }
+        tracing::debug!("{:?}", self.endpoint.counters());
         if self.lost > 0 {
             tracing::warn!("{} packets could not be sent", self.lost);
         }
