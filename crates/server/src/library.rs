@@ -67,7 +67,7 @@ impl Library {
         let mut upload = self.store.begin_charged_to(&share, config.max_file.unwrap_or(u64::MAX));
         // In netascii the size announced is that on the wire, and the file may be smaller.
         if let Some(announced) = request.announced.filter(|_| request.mode == Mode::Octet) {
-            upload.expect(announced).map_err(no_room)?;
+            upload.announce(announced).map_err(no_room)?;
         }
         Ok(NamedUpload { name, upload, _share: share })
     }

@@ -54,7 +54,7 @@ impl Upload {
     ///
     /// [`AppendError::TooLong`] or [`AppendError::OverBudget`] if a file of this size would not fit
     /// now. The upload stays as it was.
-    pub fn expect(&mut self, len: u64) -> Result<(), AppendError> {
+    pub fn announce(&mut self, len: u64) -> Result<(), AppendError> {
         self.check_len(len)?;
         self.charge.budget().check(len.saturating_sub(self.charge.bytes()))?;
         self.expected = len;
@@ -208,7 +208,7 @@ mod tests {
     fn nothing_is_held_before_the_first_byte() {
         let budget = Budget::new(1 << 20);
         let mut upload = upload(&budget, u64::MAX);
-        upload.expect(1 << 20).unwrap();
+        upload.announce(1 << 20).unwrap();
         upload.append(b"").unwrap();
         assert!(upload.is_empty());
         assert_eq!(budget.used(), 0);
@@ -239,7 +239,7 @@ mod tests {
         for len in [1, 4095, 4096, 4097, 10_000, 1_000_000, 40 << 20] {
             let budget = Budget::new(len);
             let mut upload = upload(&budget, u64::MAX);
-            upload.expect(len).unwrap();
+            upload.announce(len).unwrap();
             let block = vec![1; 64_000];
             while upload.len() < len {
                 let n = (len - upload.len()).min(block.len() as u64) as usize;
@@ -254,7 +254,7 @@ mod tests {
     fn an_expectation_that_proves_false_binds_nothing() {
         let budget = Budget::new(1 << 20);
         let mut upload = upload(&budget, u64::MAX);
-        upload.expect(100).unwrap();
+        upload.announce(100).unwrap();
         upload.append(&[0; 100]).unwrap();
         assert_eq!(upload.charged(), 100);
         upload.append(&[0; 100]).unwrap();
@@ -271,17 +271,17 @@ mod tests {
         let mut upload = upload(&budget, 500);
         upload.append(&[0; 300]).unwrap();
         assert_eq!(upload.charged(), 500, "growth stops at the longest file allowed");
-        assert_eq!(upload.expect(501), Err(AppendError::TooLong { max: 500 }));
-        assert_eq!(upload.expect(u64::MAX), Err(AppendError::TooLong { max: 500 }));
-        upload.expect(500).unwrap();
+        assert_eq!(upload.announce(501), Err(AppendError::TooLong { max: 500 }));
+        assert_eq!(upload.announce(u64::MAX), Err(AppendError::TooLong { max: 500 }));
+        upload.announce(500).unwrap();
 
         let mut upload = self::upload(&budget, u64::MAX);
         let own = OverBudget { depth: 0, limit: 600 };
-        assert_eq!(upload.expect(u64::MAX), Err(AppendError::OverBudget(own)));
+        assert_eq!(upload.announce(u64::MAX), Err(AppendError::OverBudget(own)));
         let _others = top.charge(450).unwrap();
         let above = OverBudget { depth: 1, limit: 1000 };
-        assert_eq!(upload.expect(100), Err(AppendError::OverBudget(above)));
-        upload.expect(50).unwrap();
+        assert_eq!(upload.announce(100), Err(AppendError::OverBudget(above)));
+        upload.announce(50).unwrap();
         assert_eq!(budget.used(), 500);
     }
 

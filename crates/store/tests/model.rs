@@ -19,7 +19,7 @@ enum Op {
     Begin,
     BeginCharged,
     Append(usize, Vec<u8>),
-    Expect(usize, u64),
+    Announce(usize, u64),
     Commit(usize, u8, bool),
     Abandon(usize),
     Open(u8),
@@ -36,7 +36,7 @@ fn op() -> impl Strategy<Value = Op> {
         3 => Just(Op::Begin),
         3 => Just(Op::BeginCharged),
         10 => (pick(), bytes()).prop_map(|(at, bytes)| Op::Append(at, bytes)),
-        3 => (pick(), prop_oneof![0..20_000_u64, Just(u64::MAX)]).prop_map(|(at, len)| Op::Expect(at, len)),
+        3 => (pick(), prop_oneof![0..20_000_u64, Just(u64::MAX)]).prop_map(|(at, len)| Op::Announce(at, len)),
         5 => (pick(), file(), any::<bool>()).prop_map(|(at, file, replace)| Op::Commit(at, file, replace)),
         1 => pick().prop_map(Op::Abandon),
         4 => file().prop_map(Op::Open),
@@ -86,7 +86,7 @@ impl Model {
             Op::Begin => self.begin(false),
             Op::BeginCharged => self.begin(true),
             Op::Append(at, bytes) => self.append(at, &bytes),
-            Op::Expect(at, len) => self.expect(at, len),
+            Op::Announce(at, len) => self.announce(at, len),
             Op::Commit(at, file, replace) => self.commit(at, file, replace),
             Op::Abandon(at) => drop(take(&mut self.uploads, at)),
             Op::Open(file) => self.open(file),
@@ -130,13 +130,13 @@ impl Model {
         }
     }
 
-    fn expect(&mut self, at: usize, len: u64) {
+    fn announce(&mut self, at: usize, len: u64) {
         let Some(at) = at.checked_rem(self.uploads.len()) else { return };
         let upload = &mut self.uploads[at];
         let missing = len.saturating_sub(upload.real.charged());
         let fits = missing <= upload.real.budget().free();
         let before = upload.real.charged();
-        match upload.real.expect(len) {
+        match upload.real.announce(len) {
             Ok(()) => assert!(len <= upload.max_len && fits),
             Err(AppendError::TooLong { .. }) => assert!(len > upload.max_len),
             Err(AppendError::OverBudget(over)) => {

@@ -324,3 +324,13 @@ fn decode(bytes: &[u8]) -> Say {
 pub fn bytes(len: usize) -> Vec<u8> {
     (0..len).map(|at| (at / 7 + at / 509) as u8).collect()
 }
+
+/// The blocks `range` of `file`, 1-based.
+pub fn blocks(file: &[u8], size: usize, range: std::ops::RangeInclusive<usize>) -> Vec<Say> {
+    range
+        .map(|block| {
+            let start = (block - 1) * size;
+            data(block as u16, &file[start..(start + size).min(file.len())])
+        })
+        .collect()
+}

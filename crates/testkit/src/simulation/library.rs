@@ -95,7 +95,7 @@ impl Files for Library {
         };
         let mut upload = self.store.begin();
         let announced = request.announced.filter(|_| request.mode == Mode::Octet);
-        let fits = announced.map_or(Ok(()), |len| upload.expect(len));
+        let fits = announced.map_or(Ok(()), |len| upload.announce(len));
         Answer::Now(fits.map(|()| (name, upload)).map_err(|_| no_room()))
     }
 
