@@ -26,6 +26,7 @@ mod files;
 mod negotiate;
 mod netascii;
 mod packet;
+mod random;
 mod receiver;
 mod record;
 mod request;

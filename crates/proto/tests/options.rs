@@ -96,15 +96,7 @@ fn of_500_requests_none_is_answered_with_what_it_did_not_ask() {
 fn the_order_of_options_changes_nothing_but_the_order_of_the_answer() {
     let options = [("blksize", "1428"), ("timeout", "3"), ("tsize", "0"), ("windowsize", "8")];
     for round in 0..24 {
-        let (mut left, mut index) = (options.to_vec(), round);
-        let asked: Vec<_> = (1..=4)
-            .rev()
-            .map(|choices| {
-                let at = index % choices;
-                index /= choices;
-                left.remove(at)
-            })
-            .collect();
+        let asked = in_order(&options, round);
         let mut answers = asked.clone();
         answers.iter_mut().filter(|pair| pair.0 == "tsize").for_each(|pair| pair.1 = "3000");
         let mut server = Server::new().file("f", &bytes(3_000));

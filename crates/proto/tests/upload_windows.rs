@@ -178,15 +178,7 @@ fn blocks_in_any_order_are_stored_in_theirs() {
     // All orders of a window of four, each with a client that goes on where the last ACK says.
     for round in 0..24 {
         let mut client = Client::new(&file_of(13), 4);
-        let (mut left, mut index) = (vec![1, 2, 3, 4], round);
-        let order: Vec<usize> = (1..=4)
-            .rev()
-            .map(|choices| {
-                let at = index % choices;
-                index /= choices;
-                left.remove(at)
-            })
-            .collect();
+        let order = in_order(&[1, 2, 3, 4], round);
         let answers = client.send(&order);
         assert!(answers.is_sorted(), "{order:?}: {answers:?}");
         client.acked = answers[answers.len() - 1];

@@ -17,6 +17,7 @@ use crate::control::ControlPacket;
 use crate::counters::{Counters, DropReason};
 use crate::files::{Files, Refusal};
 use crate::packet::{ErrorCode, Opcode, Packet};
+use crate::random::Random;
 use crate::receiver::Dally;
 use crate::record::{Outcome, Record};
 use crate::route::{Datagram, Route, SessionId, SocketId};
@@ -117,7 +118,7 @@ pub struct Endpoint<F: Files> {
     closed: VecDeque<SessionId>,
     stray_answers: StrayAnswers,
     counters: Counters,
-    random: u64,
+    random: Random,
     last_socket: SocketId,
     draining: bool,
 }
@@ -140,7 +141,7 @@ impl<F: Files> Endpoint<F> {
             closed: VecDeque::new(),
             stray_answers: StrayAnswers::default(),
             counters: Counters::default(),
-            random: config.seed,
+            random: Random::new(config.seed),
             last_socket: SocketId(u16::MAX),
             draining: false,
             config,
@@ -392,12 +393,7 @@ impl<F: Files> Endpoint<F> {
         };
         let fresh = |socket: &&SocketId| **socket != self.last_socket && Some(**socket) != avoid;
         let choices = transfers.iter().filter(fresh).count();
-        // SplitMix64: it only has to be hard to guess from outside, port by port.
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let random = (mixed ^ (mixed >> 31)) as usize;
+        let random = self.random.next() as usize;
         let picked = match choices {
             0 => transfers.get(random % transfers.len().max(1)),
             _ => transfers.iter().filter(fresh).nth(random % choices),

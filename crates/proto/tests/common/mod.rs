@@ -334,3 +334,16 @@ pub fn blocks(file: &[u8], size: usize, range: std::ops::RangeInclusive<usize>) 
         })
         .collect()
 }
+
+/// The `number`-th of all orders of `items`.
+pub fn in_order<T: Clone>(items: &[T], mut number: usize) -> Vec<T> {
+    let mut left = items.to_vec();
+    (1..=items.len())
+        .rev()
+        .map(|choices| {
+            let at = number % choices;
+            number /= choices;
+            left.remove(at)
+        })
+        .collect()
+}
