@@ -5,6 +5,7 @@
 
 mod clients;
 pub mod fuzz;
+mod host;
 mod log;
 mod output;
 mod packet;
@@ -16,6 +17,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 pub use clients::{Client, Done, Job, shell};
+pub use host::Host;
 pub use log::{Line, unescape};
 pub use packet::{Options, Packet, ack, data, error, request, rrq, wrq};
 pub use program::{Failed, Memtftp, Signal, read_log, unprivileged};
