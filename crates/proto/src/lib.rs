@@ -16,8 +16,10 @@
 //! * [`Sender`] and [`Receiver`] are the two halves of every transfer, for servers and clients.
 //! * [`Endpoint`] is a whole server without its sockets: it finds the session of each datagram,
 //!   recognises repeated requests, admits, times out and leaves one [`Record`] a request.
+//! * [`Client`] is one transfer seen from the other end, also without its socket.
 
 mod block;
+mod client;
 mod config;
 mod control;
 mod counters;
@@ -38,12 +40,13 @@ mod time;
 mod timer;
 
 pub use block::{BlockIndex, MAX_WINDOWSIZE};
+pub use client::{Ask, AskError, Client, ClientOffer, Failure, Totals};
 pub use config::{Config, SocketRole, Timing};
 pub use control::ControlPacket;
 pub use counters::{Counters, DropReason};
 pub use endpoint::{Endpoint, Run, Transmit};
 pub use files::{Answer, FileRequest, Files, Refusal};
-pub use negotiate::{Agreed, Asked, Limits, TftpOption, negotiate};
+pub use negotiate::{Agreed, Asked, Limits, OptionError, TftpOption, accept, negotiate};
 pub use netascii::{Decoder, encoded_len};
 pub use packet::{ErrorCode, Opcode, Packet, ParseError};
 pub use receiver::{Dally, LastBlock, Receiver, Verdict};

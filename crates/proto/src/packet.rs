@@ -4,6 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+use crate::block::{BlockIndex, on_the_wire};
 use crate::request::{Options, Request, RequestError};
 
 /// The first two bytes of every packet.
@@ -174,6 +175,22 @@ impl<'a> Packet<'a> {
             Packet::OptionAck(_) => Opcode::OptionAck,
         }
     }
+}
+
+/// Cuts `bytes` into the DATA packets of `blocks` blocks, as header and payload.
+pub(crate) fn data_packets(
+    first: BlockIndex,
+    blocks: u16,
+    blksize: u16,
+    bytes: &[u8],
+) -> impl Iterator<Item = ([u8; 4], &[u8])> {
+    let blksize = usize::from(blksize);
+    (0..usize::from(blocks)).map(move |step| {
+        let [high, low] = on_the_wire(first + step as u64).to_be_bytes();
+        let start = (step * blksize).min(bytes.len());
+        let end = (start + blksize).min(bytes.len());
+        ([0, Opcode::Data as u8, high, low], bytes.get(start..end).unwrap_or_default())
+    })
 }
 
 fn split_u16(bytes: &[u8]) -> Option<(u16, &[u8])> {

@@ -100,6 +100,15 @@ impl Receiver {
         }
     }
 
+    /// The same with a round trip that was measured before the transfer began.
+    #[must_use]
+    pub fn measured(mut self, round_trip: Option<Duration>) -> Receiver {
+        if let Some(round_trip) = round_trip {
+            self.rtt.sample(round_trip);
+        }
+        self
+    }
+
     /// Takes a DATA packet. `store` gets the bytes of the file, in order, each once.
     ///
     /// # Errors
@@ -286,6 +295,11 @@ impl<R> Dally<R> {
     pub fn handle_data(&mut self, block: u16) {
         let index = widen(block, self.last);
         self.ack_due |= self.repeated.begins(index) || index == Some(self.last);
+    }
+
+    /// Whether there is an ACK to send.
+    pub fn is_due(&self) -> bool {
+        self.ack_due
     }
 
     /// The ACK to send now.

@@ -156,6 +156,16 @@ impl<C: AsRef<[u8]>> Sender<C> {
         }
     }
 
+    /// The same with a round trip that was measured before the transfer began.
+    #[must_use]
+    pub fn measured(mut self, now: Time, round_trip: Option<Duration>) -> Sender<C> {
+        if let Some(round_trip) = round_trip {
+            self.rtt.sample(round_trip);
+            self.arm(now);
+        }
+        self
+    }
+
     /// Takes the block number of an ACK from the peer.
     pub fn handle_ack(&mut self, now: Time, block: u16) -> AckOutcome {
         if self.opening.is_some() {

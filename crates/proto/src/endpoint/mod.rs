@@ -11,12 +11,12 @@ use foldhash::quality::RandomState;
 use slotmap::SlotMap;
 
 use self::session::{Session, State};
-use crate::block::{BlockIndex, on_the_wire};
+use crate::block::BlockIndex;
 use crate::config::{Config, SocketRole};
 use crate::control::ControlPacket;
 use crate::counters::{Counters, DropReason};
 use crate::files::{Files, Refusal};
-use crate::packet::{ErrorCode, Opcode, Packet};
+use crate::packet::{ErrorCode, Packet, data_packets};
 use crate::random::Random;
 use crate::receiver::Dally;
 use crate::record::{Outcome, Record};
@@ -76,13 +76,7 @@ impl Run {
         &self,
         bytes: &'a [u8],
     ) -> impl Iterator<Item = ([u8; 4], &'a [u8])> + use<'a> {
-        let (first, blksize) = (self.first, usize::from(self.blksize));
-        (0..usize::from(self.blocks)).map(move |step| {
-            let [high, low] = on_the_wire(first + step as u64).to_be_bytes();
-            let start = (step * blksize).min(bytes.len());
-            let end = (start + blksize).min(bytes.len());
-            ([0, Opcode::Data as u8, high, low], bytes.get(start..end).unwrap_or_default())
-        })
+        data_packets(self.first, self.blocks, self.blksize, bytes)
     }
 }
 

@@ -1,9 +1,13 @@
 //! Option negotiation (RFC 2347, 2348, 2349, 7440) as one pure function.
 
+mod accept;
+
 use crate::block::MAX_WINDOWSIZE;
 use crate::control::ControlPacket;
 use crate::packet::Packet;
 use crate::request::Options;
+
+pub use accept::{OptionError, accept};
 
 const BLKSIZE: std::ops::RangeInclusive<u64> = 8..=65_464;
 const TIMEOUT: std::ops::RangeInclusive<u64> = 1..=255;
@@ -43,7 +47,7 @@ impl TftpOption {
         Self::ALL.into_iter().find(|known| name.eq_ignore_ascii_case(known.name().as_bytes()))
     }
 
-    fn allows(self, value: u64) -> bool {
+    pub(crate) fn allows(self, value: u64) -> bool {
         match self {
             TftpOption::Blksize => BLKSIZE.contains(&value),
             TftpOption::Timeout => TIMEOUT.contains(&value),
