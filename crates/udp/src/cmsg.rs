@@ -61,7 +61,7 @@ impl Control {
                     ipi_spec_dst: libc::in_addr { s_addr: u32::from_ne_bytes(local.octets()) },
                     ipi_addr: libc::in_addr { s_addr: 0 },
                 };
-                self.write(IPPROTO_IP, libc::IP_PKTINFO, info)
+                self.write(0, IPPROTO_IP, libc::IP_PKTINFO, info)
             }
             (IpAddr::V6(_), IpAddr::V6(local)) => {
                 // The scope of a link-local peer already names the interface.
@@ -69,14 +69,23 @@ impl Control {
                     ipi6_addr: libc::in6_addr { s6_addr: local.octets() },
                     ipi6_ifindex: 0,
                 };
-                self.write(IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
+                self.write(0, IPPROTO_IPV6, libc::IPV6_PKTINFO, info)
             }
             _ => 0,
         }
     }
 
-    fn write<T: Plain>(&mut self, level: c_int, kind: c_int, data: T) -> usize {
-        let Some((head, body)) = self.0.split_at_mut_checked(HEADER) else { return 0 };
+    /// Writes, behind `used` bytes, the message that cuts what is sent into datagrams of `length`
+    /// bytes, and returns the length of all.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn encode_segment(&mut self, used: usize, length: u16) -> usize {
+        used + self.write(used, libc::SOL_UDP, libc::UDP_SEGMENT, length)
+    }
+
+    /// Writes a message at `start` and returns its length.
+    fn write<T: Plain>(&mut self, start: usize, level: c_int, kind: c_int, data: T) -> usize {
+        let place = self.0.get_mut(start..).unwrap_or_default();
+        let Some((head, body)) = place.split_at_mut_checked(HEADER) else { return 0 };
         let mut header: cmsghdr = zeroed();
         header.cmsg_level = level;
         header.cmsg_type = kind;
@@ -86,22 +95,38 @@ impl Control {
 }
 
 /// Reads the messages of a received datagram; `None` when none of them tells the address.
-pub(crate) fn decode(mut control: &[u8]) -> Option<Arrival> {
+pub(crate) fn decode(control: &[u8]) -> Option<Arrival> {
     let mut found = None;
-    while let Some(header) = load::<cmsghdr>(control) {
-        #[allow(clippy::unnecessary_cast, reason = "32 bits wide in some C libraries")]
-        let length = header.cmsg_len as usize;
-        let Some(data) = control.get(HEADER..length) else { break };
-        match (header.cmsg_level, header.cmsg_type) {
+    for (level, kind, data) in messages(control) {
+        match (level, kind) {
             // A dual-stack socket may report an IPv4 datagram in both forms. Only this one tells
             // a subnet broadcast apart, so it wins.
             (IPPROTO_IP, libc::IP_PKTINFO) => return load(data).map(arrival_v4),
             (IPPROTO_IPV6, libc::IPV6_PKTINFO) => found = load(data).map(arrival_v6).or(found),
             _ => {}
         }
-        control = control.get(space(data.len())..).unwrap_or_default();
     }
     found
+}
+
+/// The length of each datagram, of all but the last, when several came as one.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn segment_length(control: &[u8]) -> Option<usize> {
+    let gro =
+        |(level, kind, _): &(c_int, c_int, _)| (*level, *kind) == (libc::SOL_UDP, libc::UDP_GRO);
+    let (_, _, data) = messages(control).find(gro)?;
+    usize::try_from(load::<c_int>(data)?).ok().filter(|length| *length > 0)
+}
+
+/// The messages as level, kind and data.
+fn messages(mut control: &[u8]) -> impl Iterator<Item = (c_int, c_int, &[u8])> {
+    std::iter::from_fn(move || {
+        let header = load::<cmsghdr>(control)?;
+        #[allow(clippy::unnecessary_cast, reason = "32 bits wide in some C libraries")]
+        let data = control.get(HEADER..header.cmsg_len as usize)?;
+        control = control.get(space(data.len())..).unwrap_or_default();
+        Some((header.cmsg_level, header.cmsg_type, data))
+    })
 }
 
 fn arrival_v4(info: in_pktinfo) -> Arrival {
@@ -135,6 +160,10 @@ unsafe trait Plain: Copy {}
 
 // SAFETY: integers only; where the C struct has a hole, libc declares it as a field.
 unsafe impl Plain for cmsghdr {}
+// SAFETY: integers.
+unsafe impl Plain for c_int {}
+// SAFETY: integers.
+unsafe impl Plain for u16 {}
 // SAFETY: three 32-bit integers.
 unsafe impl Plain for in_pktinfo {}
 // SAFETY: sixteen bytes and a 32-bit integer.
@@ -175,8 +204,10 @@ const HEADER: usize = unsafe { libc::CMSG_LEN(0) as usize };
 const CAPACITY: usize = 96;
 
 const _: () = {
-    // A dual-stack socket reports both forms, and neither may be cut off.
-    assert!(CAPACITY >= space(size_of::<in_pktinfo>()) + space(size_of::<in6_pktinfo>()));
+    // A dual-stack socket reports both forms, and with them the length of a datagram when several
+    // came as one. None of these may be cut off.
+    let both = space(size_of::<in_pktinfo>()) + space(size_of::<in6_pktinfo>());
+    assert!(CAPACITY >= both + space(size_of::<c_int>()));
 };
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ fn v6(address: &str) -> in6_pktinfo {
 
 fn received<T: Plain>(level: c_int, kind: c_int, data: T) -> Vec<u8> {
     let mut control = Control::new();
-    let length = control.write(level, kind, data);
+    let length = control.write(0, level, kind, data);
     control.bytes()[..length].to_vec()
 }
 
@@ -100,4 +100,27 @@ fn cut_or_false_lengths_end_the_reading() {
         assert!(store(control.bytes_mut(), header));
         assert_eq!(decode(control.bytes()), None, "claimed {claimed}");
     }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn the_length_of_segments_stands_behind_the_source() {
+    let mut control = Control::new();
+    let used = control.encode("192.0.2.2:1".parse().unwrap(), "192.0.2.1".parse().unwrap());
+    let length = control.encode_segment(used, 1_432);
+    let all: Vec<_> = messages(&control.bytes()[..length]).collect();
+    assert_eq!(all.len(), 2);
+    let (level, kind, data) = all[1];
+    assert_eq!((level, kind), (libc::SOL_UDP, libc::UDP_SEGMENT));
+    assert_eq!(load::<u16>(data), Some(1_432));
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn the_length_of_datagrams_that_came_as_one() {
+    let gro = received(libc::SOL_UDP, libc::UDP_GRO, 1_432_i32);
+    let address = received(IPPROTO_IP, libc::IP_PKTINFO, v4([192, 0, 2, 1], [192, 0, 2, 1]));
+    assert_eq!(segment_length(&[address.clone(), gro].concat()), Some(1_432));
+    assert_eq!(segment_length(&address), None);
+    assert_eq!(segment_length(&received(libc::SOL_UDP, libc::UDP_GRO, 0_i32)), None);
 }

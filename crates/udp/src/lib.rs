@@ -72,14 +72,20 @@ mod options;
 mod poller;
 mod portable;
 mod recv;
+mod segmentation;
 mod send;
 mod socket;
+#[cfg_attr(any(target_os = "linux", target_os = "android"), path = "epoll.rs")]
+#[cfg_attr(not(any(target_os = "linux", target_os = "android")), path = "poll_other.rs")]
+mod system;
 
 pub use options::Buffers;
 pub use poller::{Poller, Ready, Waker};
 pub use recv::{Received, RecvBatch};
+pub use segmentation::Gso;
 pub use send::{COPY_LIMIT, Destination, SendBatch, SendBuffer, Sent};
 pub use socket::{BindError, BindOptions, Io, Socket};
 
-/// The most datagrams one [`RecvBatch`] or [`SendBatch`] holds.
+/// The most datagrams one [`SendBatch`] holds, and the most that one [`RecvBatch`] holds, where
+/// datagrams that came as one ([`BindOptions::gro`]) count once.
 pub const BATCH: usize = 64;

@@ -79,6 +79,18 @@ mod imp {
         set(socket, IPPROTO_IP, libc::IP_PKTINFO, 1)
     }
 
+    /// Whether the kernel can cut a run of equal datagrams apart.
+    pub(crate) fn can_segment(socket: &Socket) -> bool {
+        // Off for the socket as a whole: each run says its own length.
+        set(socket, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok()
+    }
+
+    /// Takes equal datagrams of one peer that came one after the other as one; `false` where the
+    /// kernel cannot.
+    pub(crate) fn coalesce(socket: &Socket) -> bool {
+        set(socket, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok()
+    }
+
     fn clamp(size: usize) -> i32 {
         // The kernel doubles the number.
         i32::try_from(size).unwrap_or(i32::MAX).min(i32::MAX / 2)
@@ -141,6 +153,14 @@ mod imp {
         false
     }
 
+    pub(crate) fn can_segment(_socket: &Socket) -> bool {
+        false
+    }
+
+    pub(crate) fn coalesce(_socket: &Socket) -> bool {
+        false
+    }
+
     /// Fragments are allowed unless a program forbids them.
     pub(crate) fn allow_fragments(_socket: &Socket, _v6: bool) -> io::Result<()> {
         Ok(())
@@ -164,7 +184,7 @@ mod imp {
     }
 }
 
-pub(crate) use imp::{allow_fragments, report_local};
+pub(crate) use imp::{allow_fragments, can_segment, coalesce, report_local};
 use imp::{force_recv_buffer, force_send_buffer};
 
 /// Sets an option that is one integer.

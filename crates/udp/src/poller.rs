@@ -1,22 +1,21 @@
 //! Waiting for sockets, deadlines and other threads.
 
+use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use polling::{Event, Events, PollMode};
-
 use crate::socket::Socket;
+use crate::system::{Bell, System};
 
 /// Waits for several sockets at once, for one thread.
 ///
 /// Readiness is a level: a socket is reported on every wait for as long as a datagram waits in it,
 /// so a caller may leave some for the next round.
 pub struct Poller {
-    poller: Arc<polling::Poller>,
+    system: System,
     /// Kept open for as long as the system may report them.
-    sockets: Vec<(usize, Arc<Socket>)>,
-    events: Events,
+    sockets: HashMap<usize, Arc<Socket>>,
 }
 
 /// A socket that is ready.
@@ -32,9 +31,7 @@ pub struct Ready {
 
 /// Ends the wait of a [`Poller`] from any thread.
 #[derive(Debug, Clone)]
-pub struct Waker {
-    poller: Arc<polling::Poller>,
-}
+pub struct Waker(Bell);
 
 impl Poller {
     /// A poller of no sockets.
@@ -43,8 +40,7 @@ impl Poller {
     ///
     /// The process has no file descriptor left.
     pub fn new() -> io::Result<Poller> {
-        let poller = Arc::new(polling::Poller::new()?);
-        Ok(Poller { poller, sockets: Vec::new(), events: Events::new() })
+        Ok(Poller { system: System::new()?, sockets: HashMap::new() })
     }
 
     /// Waits for `socket` to be readable from now on, and reports it as `key`.
@@ -53,22 +49,21 @@ impl Poller {
     ///
     /// `key` is in use or `usize::MAX`, the socket was added before, or the system refused.
     pub fn add(&mut self, socket: &Arc<Socket>, key: usize) -> io::Result<()> {
-        if self.find(key).is_some() {
+        if key == usize::MAX {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        if self.sockets.contains_key(&key) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        // SAFETY: the socket is kept in `self.sockets`, hence open, until `drop` has taken it out
-        // of the poller.
-        unsafe {
-            self.poller.add_with_mode(&socket.inner, Event::readable(key), PollMode::Level)?;
-        }
-        self.sockets.push((key, Arc::clone(socket)));
+        self.system.add(&socket.inner, key)?;
+        self.sockets.insert(key, Arc::clone(socket));
         Ok(())
     }
 
     /// Waits until a socket is ready, a [`Waker`] was used or `timeout` is over (`None`: never),
     /// and returns the sockets that are ready. It may return early with none of them.
     ///
-    /// A short timeout is not rounded down to nothing. Signals do not end the wait: to stop at
+    /// A short timeout is not rounded down to nothing. A signal may end the wait or not: to stop at
     /// one, use a [`Waker`] where it is handled.
     ///
     /// # Errors
@@ -78,13 +73,7 @@ impl Poller {
         &mut self,
         timeout: Option<Duration>,
     ) -> io::Result<impl Iterator<Item = Ready> + use<'_>> {
-        self.events.clear();
-        self.poller.wait(&mut self.events, timeout)?;
-        Ok(self.events.iter().map(|event| Ready {
-            key: event.key,
-            readable: event.readable,
-            writable: event.writable,
-        }))
+        self.system.wait(timeout)
     }
 
     /// Whether to report the socket of `key` when there is room to send, too. Ask for it only
@@ -94,34 +83,28 @@ impl Poller {
     ///
     /// No socket has the key, or the system refused.
     pub fn set_writable(&self, key: usize, on: bool) -> io::Result<()> {
-        let socket = self.find(key).ok_or(io::ErrorKind::NotFound)?;
-        let interest = Event::new(key, true, on);
-        self.poller.modify_with_mode(&socket.inner, interest, PollMode::Level)
+        let socket = self.sockets.get(&key).ok_or(io::ErrorKind::NotFound)?;
+        self.system.set_writable(&socket.inner, key, on)
     }
 
     /// A handle that ends the wait from another thread.
     pub fn waker(&self) -> Waker {
-        Waker { poller: Arc::clone(&self.poller) }
-    }
-
-    fn find(&self, key: usize) -> Option<&Arc<Socket>> {
-        self.sockets.iter().find(|(other, _)| *other == key).map(|(_, socket)| socket)
+        Waker(self.system.bell())
     }
 }
 
 impl Drop for Poller {
-    /// A [`Waker`] may keep the system's poller alive, but not the sockets.
+    /// A [`Waker`] may keep the system's object alive, but not the sockets.
     fn drop(&mut self) {
-        for (_, socket) in &self.sockets {
-            // An error means it is not registered, which is what is wanted.
-            let _ = self.poller.delete(&socket.inner);
+        for socket in self.sockets.values() {
+            self.system.delete(&socket.inner);
         }
     }
 }
 
 impl std::fmt::Debug for Poller {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let keys: Vec<usize> = self.sockets.iter().map(|(key, _)| *key).collect();
+        let keys: Vec<&usize> = self.sockets.keys().collect();
         f.debug_struct("Poller").field("keys", &keys).finish_non_exhaustive()
     }
 }
@@ -129,7 +112,6 @@ impl std::fmt::Debug for Poller {
 impl Waker {
     /// Makes the current wait return, or the next one if none is going on.
     pub fn wake(&self) {
-        // It fails only when the system's object is gone, and then nobody waits.
-        let _ = self.poller.notify();
+        self.0.ring();
     }
 }

@@ -9,7 +9,7 @@ use socket2::{MsgHdr, SockAddr};
 use crate::address::{canonical, for_socket};
 use crate::cmsg::{Arrival, Control};
 use crate::recv::{RecvBatch, STRIDE, Slot};
-use crate::send::{Outgoing, SendBatch, Sent, drive};
+use crate::send::{Outgoing, Refused, SendBatch, Sent, drive};
 use crate::socket::Socket;
 
 /// Receives until nothing waits or the batch is full.
@@ -29,7 +29,7 @@ pub(crate) fn recv(socket: &Socket, batch: &mut RecvBatch) -> io::Result<usize> 
 /// Sends one after the other.
 pub(crate) fn send(socket: &Socket, batch: &SendBatch<'_>) -> Sent {
     drive(batch.len(), |from| match batch.rest(from).next() {
-        Some(datagram) => send_one(socket, &datagram).map(|()| 1),
+        Some(datagram) => send_one(socket, &datagram).map(|()| 1).map_err(Refused::one),
         None => Ok(0),
     })
 }
@@ -93,7 +93,7 @@ fn recv_message(socket: &Socket, memory: &mut [u8]) -> io::Result<Slot> {
 fn slot(length: usize, name: &SockAddr, arrival: Option<Arrival>) -> io::Result<Slot> {
     let peer = name.as_socket().ok_or(io::ErrorKind::InvalidData)?;
     let arrival = arrival.unwrap_or(Arrival::UNKNOWN);
-    Ok(Slot { length, peer: canonical(peer), arrival })
+    Ok(Slot { length, peer: canonical(peer), arrival, segment: 0 })
 }
 
 /// `bytes` in the type that `socket2` receives into.

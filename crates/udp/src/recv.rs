@@ -25,6 +25,8 @@ pub(crate) struct Slot {
     pub(crate) length: usize,
     pub(crate) peer: SocketAddr,
     pub(crate) arrival: Arrival,
+    /// Several datagrams came as one: the length of each but the last. 0 when it is one.
+    pub(crate) segment: usize,
 }
 
 /// A received datagram. Its addresses are canonical: IPv4 is never shown as `::ffff:a.b.c.d`.
@@ -54,15 +56,19 @@ impl RecvBatch {
 
     /// The datagrams in the order they arrived.
     pub fn iter(&self) -> impl Iterator<Item = Received<'_>> {
-        self.memory.chunks_exact(STRIDE).zip(&self.slots).map(|(memory, slot)| Received {
-            peer: slot.peer,
-            local: slot.arrival.local,
-            directed: slot.arrival.directed,
-            payload: memory.get(..slot.length).unwrap_or_default(),
+        let arrived = self.memory.chunks_exact(STRIDE).zip(&self.slots);
+        arrived.flat_map(|(memory, slot)| {
+            let bytes = memory.get(..slot.length).unwrap_or_default();
+            let Slot { peer, arrival: Arrival { local, directed }, .. } = *slot;
+            let received = move |payload| Received { peer, local, directed, payload };
+            let segment = if slot.segment == 0 { usize::MAX } else { slot.segment };
+            // An empty datagram is one, too.
+            let empty = bytes.is_empty().then_some(bytes);
+            bytes.chunks(segment).chain(empty).map(received)
         })
     }
 
-    /// How many datagrams there are.
+    /// How many datagrams there are; several that came as one count once.
     pub fn len(&self) -> usize {
         self.slots.len()
     }

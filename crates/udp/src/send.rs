@@ -51,6 +51,8 @@ pub struct SendBuffer {
 struct Entry {
     to: Destination,
     head: Range<usize>,
+    /// It may leave as one with its neighbours.
+    may_join: bool,
 }
 
 /// Datagrams that are about to be sent, at most [`BATCH`].
@@ -68,6 +70,27 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) to: Destination,
     pub(crate) head: &'a [u8],
     pub(crate) payload: &'a [u8],
+    pub(crate) may_join: bool,
+}
+
+impl Outgoing<'_> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn len(&self) -> usize {
+        self.head.len() + self.payload.len()
+    }
+}
+
+/// The system did not take datagrams: why, and of how many it is true.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) error: io::Error,
+    pub(crate) count: usize,
+}
+
+impl Refused {
+    pub(crate) fn one(error: io::Error) -> Refused {
+        Refused { error, count: 1 }
+    }
 }
 
 impl SendBuffer {
@@ -104,14 +127,22 @@ impl fmt::Debug for SendBuffer {
 impl<'a> SendBatch<'a> {
     /// Adds the datagram `header ++ payload`. The payload is not copied: it has to stay until the
     /// batch is gone. `false` when the batch is full, and then nothing was added.
+    ///
+    /// Neighbours of one length to one destination may leave as one, which costs a fraction of the
+    /// time; they arrive as they are.
     pub fn push(&mut self, to: Destination, header: [u8; 4], payload: &'a [u8]) -> bool {
-        self.add(to, &header, payload)
+        self.add(to, &header, payload, true)
+    }
+
+    /// The same for a datagram that has to leave by itself.
+    pub fn push_alone(&mut self, to: Destination, header: [u8; 4], payload: &'a [u8]) -> bool {
+        self.add(to, &header, payload, false)
     }
 
     /// Adds a small datagram, of which a copy is kept. `false` when the batch is full or
     /// `datagram` is longer than [`COPY_LIMIT`], and then nothing was added.
     pub fn push_copied(&mut self, to: Destination, datagram: &[u8]) -> bool {
-        datagram.len() <= COPY_LIMIT && self.add(to, datagram, &[])
+        datagram.len() <= COPY_LIMIT && self.add(to, datagram, &[], false)
     }
 
     /// How many datagrams are left to send.
@@ -129,13 +160,13 @@ impl<'a> SendBatch<'a> {
         self.buffer.entries.len() == BATCH
     }
 
-    fn add(&mut self, to: Destination, head: &[u8], payload: &'a [u8]) -> bool {
+    fn add(&mut self, to: Destination, head: &[u8], payload: &'a [u8], may_join: bool) -> bool {
         let SendBuffer { entries, heads, .. } = &mut *self.buffer;
         let Some(slot) = self.payloads.get_mut(entries.len()) else { return false };
         *slot = payload;
         let start = heads.len();
         heads.extend_from_slice(head);
-        entries.push(Entry { to, head: start..heads.len() });
+        entries.push(Entry { to, head: start..heads.len(), may_join });
         true
     }
 
@@ -149,11 +180,15 @@ impl<'a> SendBatch<'a> {
         outgoing(&self.buffer.entries, &self.buffer.heads, &self.payloads, self.done + skip)
     }
 
-    /// The datagrams that are left, with the memory to describe them to the kernel.
+    /// The datagrams that are left, from the `skip`th on, with the memory to describe them to the
+    /// kernel.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub(crate) fn parts(&mut self) -> (impl Iterator<Item = Outgoing<'_>>, &mut SendArrays) {
+    pub(crate) fn parts(
+        &mut self,
+        skip: usize,
+    ) -> (impl Iterator<Item = Outgoing<'_>>, &mut SendArrays) {
         let SendBuffer { entries, heads, arrays } = &mut *self.buffer;
-        (outgoing(entries, heads, &self.payloads, self.done), arrays)
+        (outgoing(entries, heads, &self.payloads, self.done + skip), arrays)
     }
 }
 
@@ -173,23 +208,24 @@ fn outgoing<'b>(
         to: entry.to,
         head: heads.get(entry.head.clone()).unwrap_or_default(),
         payload,
+        may_join: entry.may_join,
     })
 }
 
 /// Sends `len` datagrams. `attempt(n)` is to pass those from the `n`th on to the system and to
-/// return how many it took, or why it did not take the `n`th.
-pub(crate) fn drive(len: usize, mut attempt: impl FnMut(usize) -> io::Result<usize>) -> Sent {
+/// return how many it took, or why it did not take the `n`th, or more.
+pub(crate) fn drive(len: usize, mut attempt: impl FnMut(usize) -> Result<usize, Refused>) -> Sent {
     let mut sent = Sent::default();
     let mut retried = None;
     while sent.accepted < len {
-        let error = match attempt(sent.accepted) {
+        let Refused { error, count } = match attempt(sent.accepted) {
             Ok(count) if count > 0 => {
                 sent.accepted = len.min(sent.accepted + count);
                 continue;
             }
             // No system does this; taken for a refusal, it cannot make the loop endless.
-            Ok(_) => io::ErrorKind::WriteZero.into(),
-            Err(error) => error,
+            Ok(_) => Refused::one(io::ErrorKind::WriteZero.into()),
+            Err(refused) => refused,
         };
         match error.kind() {
             io::ErrorKind::Interrupted => continue,
@@ -207,8 +243,9 @@ pub(crate) fn drive(len: usize, mut attempt: impl FnMut(usize) -> io::Result<usi
             _ => {}
         }
         sent.last_error = error.raw_os_error();
-        sent.failed += 1;
-        sent.accepted += 1;
+        let skipped = count.clamp(1, len - sent.accepted);
+        sent.failed += skipped;
+        sent.accepted += skipped;
     }
     sent
 }

@@ -14,7 +14,7 @@ fn scripted<const N: usize>(len: usize, script: [(usize, io::Result<usize>); N])
     let sent = drive(len, |from| {
         let (expected, outcome) = script.next().expect("an attempt too many");
         assert_eq!(from, expected);
-        outcome
+        outcome.map_err(Refused::one)
     });
     assert!(script.next().is_none(), "an attempt too few");
     sent
@@ -108,4 +108,17 @@ fn what_was_dealt_with_leaves_the_batch() {
     let left: Vec<_> = batch.rest(0).map(|datagram| datagram.head[0]).collect();
     assert_eq!(left, [2]);
     assert_eq!(batch.rest(1).count(), 0);
+}
+
+#[test]
+fn a_refused_run_is_skipped_as_a_whole() {
+    let mut attempts = 0;
+    let sent = drive(10, |from| {
+        attempts += 1;
+        match from {
+            0 => Err(Refused { error: io::ErrorKind::OutOfMemory.into(), count: 4 }),
+            _ => Ok(6),
+        }
+    });
+    assert_eq!((attempts, sent.accepted, sent.failed), (2, 10, 4));
 }

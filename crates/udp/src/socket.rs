@@ -13,6 +13,7 @@ use crate::linux;
 use crate::options::{self, Buffers};
 use crate::portable;
 use crate::recv::RecvBatch;
+use crate::segmentation::{Gso, Segmentation};
 use crate::send::{SendBatch, Sent};
 
 /// How datagrams are moved between a [`Socket`] and the system.
@@ -61,12 +62,19 @@ pub struct BindOptions {
     /// for seconds, a few hundred KiB of them on Linux. A buffer smaller than that lets one absent
     /// peer block the socket for all others.
     pub send_buffer: usize,
+    /// Whether runs of equal datagrams to one peer leave as one. Only with [`Io::Batched`].
+    pub gso: Gso,
+    /// Whether such runs may arrive as one, which saves time when peers send windows. Only with
+    /// [`Io::Batched`], and where the kernel can.
+    pub gro: bool,
 }
 
 impl Default for BindOptions {
-    /// The best [`Io`], an address of its own, and buffers of the system's size.
+    /// The best [`Io`], an address of its own, buffers of the system's size, runs sent as one.
     fn default() -> BindOptions {
-        BindOptions { io: Io::best(), reuse_port: false, recv_buffer: 0, send_buffer: 0 }
+        let (recv_buffer, send_buffer) = (0, 0);
+        let (io, gso) = (Io::best(), Gso::Auto);
+        BindOptions { io, reuse_port: false, recv_buffer, send_buffer, gso, gro: false }
     }
 }
 
@@ -130,6 +138,9 @@ pub struct Socket {
     /// What is known of every arriving datagram. `None` on a wildcard socket, where each one has
     /// to tell, and where a reply has to name its source.
     pub(crate) fixed: Option<Arrival>,
+    /// Several datagrams may come as one.
+    pub(crate) coalesced: bool,
+    pub(crate) segmentation: Segmentation,
     io: Io,
     local: SocketAddr,
     buffers: Buffers,
@@ -172,6 +183,17 @@ impl Socket {
     /// The kernel buffers granted when the socket was bound.
     pub fn buffers(&self) -> Buffers {
         self.buffers
+    }
+
+    /// Whether runs of equal datagrams leave as one.
+    pub fn is_segmenting(&self) -> bool {
+        self.segmentation.is_on()
+    }
+
+    /// Sends each datagram by itself from now on, unless [`Gso::On`] was asked for. For a caller
+    /// who notices that runs get lost on their way.
+    pub fn stop_segmenting(&self) {
+        self.segmentation.turn_off();
     }
 
     /// Puts the datagrams that wait, up to [`BATCH`](crate::BATCH), into `batch` in place of those
@@ -219,12 +241,16 @@ impl Socket {
             options::report_local(&inner, v6)?;
         }
         options::allow_fragments(&inner, v6)?;
+        let batched = options.io == Io::Batched;
+        let coalesced = batched && options.gro && options::coalesce(&inner);
+        let segmentation = Segmentation::new(options.gso, batched && options::can_segment(&inner));
         let buffers = options::set_buffers(&inner, options.recv_buffer, options.send_buffer)?;
         inner.bind(&address.into())?;
         // A datagram may arrive from here on, so everything has to be set by now.
         let local = inner.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
         let fixed = (!wildcard).then(|| Arrival::at(local.ip()));
-        Ok(Socket { inner, v6, fixed, io: options.io, local, buffers })
+        let io = options.io;
+        Ok(Socket { inner, v6, fixed, coalesced, segmentation, io, local, buffers })
     }
 }
 
