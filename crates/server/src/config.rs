@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use memtftp_udp::Io;
+use memtftp_udp::{Gso, Io};
 use thiserror::Error;
 
 use crate::access::Access;
@@ -51,6 +51,8 @@ pub struct Config {
     pub workers: Option<NonZeroUsize>,
     /// How datagrams are moved.
     pub io: Io,
+    /// Whether the blocks of a window leave as one where the system can cut them apart.
+    pub gso: Gso,
     /// Who is served.
     pub access: Access,
     /// What clients may do with uploads.
@@ -86,6 +88,7 @@ impl Default for Config {
             transfer_ports: None,
             workers: None,
             io: Io::best(),
+            gso: Gso::Auto,
             access: Access::private(),
             uploads: Uploads::Replace,
             memory: default_memory(),

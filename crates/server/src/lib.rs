@@ -34,7 +34,7 @@ pub use config::{
     DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, Uploads,
 };
 pub use memtftp_store::{AppendError, Name, NameError, Version};
-pub use memtftp_udp::Io;
+pub use memtftp_udp::{Gso, Io};
 pub use preload::PreloadError;
 pub use request_log::{LogError, LogFormat, LogTarget, RequestLogConfig};
 pub use server::{Builder, PutError, Server, StartError};

@@ -235,7 +235,8 @@ impl Ports {
 }
 
 fn options(config: &Config, reuse_port: bool) -> BindOptions {
-    BindOptions { io: config.io, reuse_port, recv_buffer: BUFFER, send_buffer: BUFFER }
+    let (io, gso) = (config.io, config.gso);
+    BindOptions { io, reuse_port, recv_buffer: BUFFER, send_buffer: BUFFER, gso, gro: true }
 }
 
 fn warn_of_small_buffers(all: &[WorkerSockets]) {

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum, value_parser};
 use ipnet::IpNet;
 use memtftp_server::{
     Access, Config, DEFAULT_MAX_CLIENT_SESSIONS, DEFAULT_MAX_FILES, DEFAULT_MAX_SESSIONS,
-    DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, Io, LogFormat, LogTarget, RequestLogConfig, Uploads,
+    DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, Gso, Io, LogFormat, LogTarget, RequestLogConfig, Uploads,
 };
 use thiserror::Error;
 
@@ -105,6 +105,10 @@ pub(crate) struct ServeFlags {
     #[arg(long, value_enum, help_heading = "Process")]
     io: Option<IoFlag>,
 
+    /// Whether a window leaves as one and is cut apart by the kernel or the network card (Linux)
+    #[arg(long, value_enum, default_value_t = GsoFlag::Auto, help_heading = "Process")]
+    gso: GsoFlag,
+
     /// Time that transfers get to finish after SIGTERM or Ctrl-C
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, help_heading = "Process")]
     drain: Duration,
@@ -137,6 +141,7 @@ impl ServeFlags {
             transfer_ports: self.transfer_ports,
             workers: self.workers,
             io: self.io.map_or(defaults.io, IoFlag::meaning),
+            gso: self.gso.meaning(),
             access: access(&self.allow)?,
             uploads: self.uploads.meaning(),
             memory: self.memory.unwrap_or(defaults.memory),
@@ -288,6 +293,26 @@ impl IoFlag {
         match self {
             IoFlag::Batched => Io::Batched,
             IoFlag::Portable => Io::Portable,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum GsoFlag {
+    /// Where it works
+    Auto,
+    /// Also where it seems not to
+    On,
+    /// Nowhere
+    Off,
+}
+
+impl GsoFlag {
+    fn meaning(self) -> Gso {
+        match self {
+            GsoFlag::Auto => Gso::Auto,
+            GsoFlag::On => Gso::On,
+            GsoFlag::Off => Gso::Off,
         }
     }
 }
