@@ -25,6 +25,7 @@ mod control;
 mod counters;
 mod endpoint;
 mod files;
+mod joining;
 mod negotiate;
 mod netascii;
 mod packet;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::block::{BlockIndex, on_the_wire};
 use crate::config::Timing;
 use crate::control::ControlPacket;
+use crate::joining::Joining;
 use crate::negotiate::Agreed;
 use crate::rtt::Rtt;
 use crate::source::Source;
@@ -43,6 +44,7 @@ pub struct Sender<C> {
     allowance: u16,
     /// Windows with loss, in a row.
     losses: u8,
+    joining: Joining,
     /// Everything up to here has been acknowledged.
     acked: BlockIndex,
     /// The next block to send.
@@ -136,6 +138,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
             burst: agreed.windowsize,
             allowance: agreed.windowsize,
             losses: 0,
+            joining: Joining::default(),
             acked: 0,
             next: 1,
             high: 0,
@@ -188,6 +191,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
         let moved = index - self.acked;
         self.bytes += self.bytes_between(self.acked, index);
         self.acked = index;
+        self.joining.acknowledged(moved);
         self.source.release(index);
         self.doubt_at = None;
         if self.source.last() == Some(index) {
@@ -281,6 +285,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
             self.opening_due = true;
             self.opening_sent = None;
         } else {
+            self.joining.timed_out();
             self.restart_window(now);
         }
         self.arm(now);
@@ -360,6 +365,16 @@ impl<C: AsRef<[u8]>> Sender<C> {
     /// Ends the transfer and gives the content back.
     pub fn into_content(self) -> C {
         self.source.into_content()
+    }
+
+    /// Whether the blocks of a run are to leave one by one: sent as one, they may be what gets lost.
+    pub fn is_cautious(&self) -> bool {
+        self.joining.is_cautious()
+    }
+
+    /// Whether runs that left as one have arrived; `None` when the transfer does not tell.
+    pub fn runs_arrive(&self) -> Option<bool> {
+        self.joining.verdict()
     }
 
     /// Whether the peer has answered at all.

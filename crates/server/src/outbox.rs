@@ -114,5 +114,8 @@ fn push_run<'a>(
     to: Destination,
 ) -> bool {
     let Some(bytes) = endpoint.payload(run) else { return true };
-    run.datagrams(bytes).all(|(header, payload)| batch.push(to, header, payload))
+    run.datagrams(bytes).all(|(header, payload)| match run.alone {
+        false => batch.push(to, header, payload),
+        true => batch.push_alone(to, header, payload),
+    })
 }

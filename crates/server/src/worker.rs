@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 use memtftp_proto::{Datagram, Endpoint, Route, SocketId, Time};
-use memtftp_udp::{Poller, RecvBatch, SendBuffer, Waker};
+use memtftp_udp::{Poller, Ready, RecvBatch, SendBuffer, Waker};
 
 use crate::library::Library;
 use crate::outbox::Outbox;
@@ -17,6 +17,9 @@ use crate::sockets::WorkerSockets;
 
 /// Batches taken from one socket before the others have their turn.
 const MAX_BATCHES: usize = 4;
+
+/// Transfers in a row that got no window through but by single blocks, before all do that.
+const MAX_LOST_RUNS: u32 = 8;
 
 /// Commands that wait to be read, at most.
 const MAX_COMMANDS: usize = 16;
@@ -54,6 +57,8 @@ pub(crate) struct Worker {
     endpoint: Endpoint<Library>,
     outboxes: Vec<Outbox>,
     poller: Poller,
+    /// What the last wait found; kept for its memory.
+    ready: Vec<Ready>,
     commands: Receiver<Command>,
     log: LogSender,
     origin: Instant,
@@ -87,6 +92,7 @@ impl Worker {
             endpoint,
             outboxes: sockets.sockets.into_iter().map(Outbox::new).collect(),
             poller,
+            ready: Vec::new(),
             commands,
             log,
             origin: Instant::now(),
@@ -108,17 +114,18 @@ impl Worker {
     /// Works until it is told to stop.
     pub(crate) fn run(mut self) {
         loop {
-            let ready = match self.wait() {
-                Ok(ready) => ready,
-                Err(error) => {
-                    tracing::error!("waiting for datagrams failed, this worker ends: {error}");
-                    self.stop_at = Some(Time::ZERO);
-                    Vec::new()
-                }
-            };
-            for key in ready {
-                self.receive(key);
+            let mut ready = std::mem::take(&mut self.ready);
+            if let Err(error) = self.wait(&mut ready) {
+                tracing::error!("waiting for datagrams failed, this worker ends: {error}");
+                self.stop_at = Some(Time::ZERO);
             }
+            for ready in ready.drain(..) {
+                self.unblock(ready);
+                if ready.readable {
+                    self.receive(ready.key);
+                }
+            }
+            self.ready = ready;
             let now = self.now();
             self.obey(now);
             self.endpoint.handle_timeout(now);
@@ -156,8 +163,8 @@ impl Worker {
         Time::ZERO + self.origin.elapsed()
     }
 
-    /// Waits for datagrams, room to send, a command or a deadline; gives the readable sockets.
-    fn wait(&mut self) -> io::Result<Vec<usize>> {
+    /// Waits for datagrams, room to send, a command or a deadline.
+    fn wait(&mut self, ready: &mut Vec<Ready>) -> io::Result<()> {
         let dally_until = self.dally_until.filter(|_| !self.finished);
         let deadlines = [self.endpoint.poll_timeout(), self.stop_at, dally_until];
         let deadline = deadlines.into_iter().flatten().min();
@@ -166,23 +173,21 @@ impl Worker {
         if self.finished {
             timeout = Some(timeout.map_or(DRAIN_CHECK, |timeout| timeout.min(DRAIN_CHECK)));
         }
-        let mut readable = Vec::new();
-        let mut writable = Vec::new();
-        for ready in self.poller.wait(timeout)? {
-            if ready.readable {
-                readable.push(ready.key);
-            }
-            if ready.writable {
-                writable.push(ready.key);
-            }
+        ready.extend(self.poller.wait(timeout)?);
+        Ok(())
+    }
+
+    /// Lets a socket send again that has room.
+    fn unblock(&mut self, ready: Ready) {
+        if !ready.writable {
+            return;
         }
-        for key in writable {
-            if let Some(outbox) = self.outboxes.get_mut(key) {
-                outbox.unblock();
-            }
-            self.poller.set_writable(key, false)?;
+        if let Some(outbox) = self.outboxes.get_mut(ready.key) {
+            outbox.unblock();
         }
-        Ok(readable)
+        if let Err(error) = self.poller.set_writable(ready.key, false) {
+            tracing::debug!("cannot stop waiting for room to send: {error}");
+        }
     }
 
     /// Takes what waits at one socket, answering batch by batch.
@@ -264,6 +269,24 @@ impl Worker {
         while let Some(record) = self.endpoint.poll_record() {
             let address = self.address_of(record.socket);
             self.log.send(record, address);
+        }
+        if self.endpoint.lost_runs() >= MAX_LOST_RUNS {
+            self.stop_segmenting();
+        }
+    }
+
+    fn stop_segmenting(&self) {
+        let sockets = self.outboxes.iter().map(Outbox::socket);
+        let mut segmenting = sockets.filter(|socket| socket.is_segmenting()).peekable();
+        if segmenting.peek().is_none() {
+            return;
+        }
+        segmenting.for_each(memtftp_udp::Socket::stop_segmenting);
+        if self.outboxes.iter().any(|outbox| !outbox.socket().is_segmenting()) {
+            tracing::warn!(
+                "windows sent as one do not arrive, but their blocks do: this worker sends them one \
+                 by one from now on; --gso off does so from the start"
+            );
         }
     }
 

@@ -58,6 +58,8 @@ pub struct Run {
     pub blocks: u16,
     /// Bytes in a full block.
     pub blksize: u16,
+    /// The blocks have to leave one by one, because runs sent as one did not arrive.
+    pub alone: bool,
 }
 
 impl Transmit {
@@ -112,6 +114,8 @@ pub struct Endpoint<F: Files> {
     closed: VecDeque<SessionId>,
     stray_answers: StrayAnswers,
     counters: Counters,
+    /// See [`Endpoint::lost_runs`].
+    lost_runs: u32,
     random: Random,
     last_socket: SocketId,
     draining: bool,
@@ -135,6 +139,7 @@ impl<F: Files> Endpoint<F> {
             closed: VecDeque::new(),
             stray_answers: StrayAnswers::default(),
             counters: Counters::default(),
+            lost_runs: 0,
             random: Random::new(config.seed),
             last_socket: SocketId(u16::MAX),
             draining: false,
@@ -217,6 +222,12 @@ impl<F: Files> Endpoint<F> {
             }
         }
         None
+    }
+
+    /// Transfers in a row whose blocks arrived only when each left by itself; any transfer whose
+    /// runs arrive ends the row. Many mean that runs sent as one are damaged on their way.
+    pub fn lost_runs(&self) -> u32 {
+        self.lost_runs
     }
 
     /// The bytes of a run, all its blocks in one piece. `None` if they are no longer wanted: then
@@ -328,6 +339,13 @@ impl<F: Files> Endpoint<F> {
     /// Records the outcome of a live session; it is finished then. Gives the state it was in.
     fn conclude(&mut self, now: Time, id: SessionId, outcome: Outcome) -> Option<State<F>> {
         let session = self.sessions.get_mut(id).filter(|session| session.is_live())?;
+        if let (State::Sending(sender), Outcome::Complete) = (&session.state, &outcome) {
+            match sender.runs_arrive() {
+                Some(true) => self.lost_runs = 0,
+                Some(false) => self.lost_runs = self.lost_runs.saturating_add(1),
+                None => {}
+            }
+        }
         self.records.push_back(session.record(now, outcome));
         let state = std::mem::replace(&mut session.state, State::Closed);
         self.live -= 1;
@@ -404,8 +422,9 @@ impl<F: Files> Session<F> {
             State::Sending(sender) => match sender.poll_transmit(now, max_run)? {
                 Offer::Opening(packet) => packet,
                 Offer::Run { first, blocks } => {
-                    let blksize = self.agreed.blksize;
-                    return Some(Transmit::Run(Run { route, session: id, first, blocks, blksize }));
+                    let (blksize, alone) = (self.agreed.blksize, sender.is_cautious());
+                    let run = Run { route, session: id, first, blocks, blksize, alone };
+                    return Some(Transmit::Run(run));
                 }
             },
             State::Receiving(receiver, _) => receiver.poll_transmit(now)?,
