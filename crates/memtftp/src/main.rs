@@ -1,17 +1,24 @@
 //! The memtftp program.
 
 mod banner;
+mod bench;
 mod cli;
+mod exit;
+mod interrupt;
+mod manual;
+mod progress;
 mod serve;
+mod transfer;
 
 use std::env;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::cli::{Cli, Command};
+use crate::exit::Failure;
 
 /// The environment variable that says how much is written on standard error.
 const LEVEL: &str = "MEMTFTP_LOG";
@@ -19,19 +26,19 @@ const LEVEL: &str = "MEMTFTP_LOG";
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("memtftp: {error}");
-            ExitCode::FAILURE
+        Err(Failure { code, line }) => {
+            line.iter().for_each(|line| eprintln!("memtftp: {line}"));
+            ExitCode::from(code)
         }
     }
 }
 
 /// Does what the command line says. An error is one line that says what to type.
-fn run() -> Result<(), String> {
+fn run() -> Result<(), Failure> {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) if error.use_stderr() => return Err(first_line(&error)),
-        Err(help) => return help.print().map_err(|error| error.to_string()),
+        Err(error) if error.use_stderr() => return Err(first_line(&error).into()),
+        Err(help) => return Ok(help.print().map_err(|error| error.to_string())?),
     };
     tracing_subscriber::fmt()
         .with_max_level(level()?)
@@ -39,8 +46,14 @@ fn run() -> Result<(), String> {
         .with_writer(std::io::stderr)
         .init();
     match cli.command {
-        Command::Serve(flags) => serve::run(*flags).map_err(|error| error.to_string()),
+        Command::Serve(flags) => serve::run(*flags).map_err(|error| error.to_string())?,
+        Command::Bench(flags) => bench::run(&flags).map_err(|error| error.to_string())?,
+        Command::Get(flags) => transfer::get(&flags)?,
+        Command::Put(flags) => transfer::put(&flags)?,
+        Command::Completions(flags) => manual::completions(flags.shell)?,
+        Command::Man(flags) => manual::man(&flags.directory)?,
     }
+    Ok(())
 }
 
 fn level() -> Result<LevelFilter, String> {
@@ -49,9 +62,13 @@ fn level() -> Result<LevelFilter, String> {
     name.parse().map_err(wrong)
 }
 
+/// What is wrong, and where the right is explained.
 fn first_line(error: &clap::Error) -> String {
     let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
-    let line = line.strip_prefix("error: ").unwrap_or(line);
-    format!("{line} (see memtftp serve --help)")
+    let lines = text.lines().take_while(|line| !line.is_empty()).map(str::trim);
+    let line = lines.collect::<Vec<_>>().join(" ");
+    let line = line.strip_prefix("error: ").unwrap_or(&line);
+    let given = env::args().nth(1).filter(|name| Cli::command().find_subcommand(name).is_some());
+    let command = given.map(|name| format!("{name} ")).unwrap_or_default();
+    format!("{line} (see memtftp {command}--help)")
 }

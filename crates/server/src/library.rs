@@ -10,6 +10,7 @@ use memtftp_store::{
     AppendError, Budget, CommitError, Existing, Name, NameError, Receipt, Store, Upload, Version,
 };
 
+use crate::arrivals::Arrivals;
 use crate::config::{Config, Uploads};
 use crate::interfaces::Interfaces;
 
@@ -26,6 +27,7 @@ pub(crate) struct Library {
 #[derive(Debug)]
 struct Shared {
     config: Arc<Config>,
+    arrivals: Arrivals,
     interfaces: Interfaces,
     shares: Mutex<HashMap<IpAddr, Arc<Budget>, RandomState>>,
 }
@@ -40,8 +42,14 @@ pub(crate) struct NamedUpload {
 }
 
 impl Library {
-    pub(crate) fn new(store: Store, config: Arc<Config>, interfaces: Interfaces) -> Library {
-        let shared = Shared { config, interfaces, shares: Mutex::default() };
+    /// `arrivals` is told of every upload that is committed.
+    pub(crate) fn new(
+        store: Store,
+        arrivals: Arrivals,
+        config: Arc<Config>,
+        interfaces: Interfaces,
+    ) -> Library {
+        let shared = Shared { config, arrivals, interfaces, shares: Mutex::default() };
         Library { store, shared: Arc::new(shared) }
     }
 
@@ -142,7 +150,10 @@ impl Files for Library {
         if let Err(refusal) = self.check_count(&upload.name) {
             return Answer::Now(Err(refusal));
         }
-        let committed = self.store.commit(upload.name, upload.upload, existing);
+        let committed = self.store.commit(upload.name.clone(), upload.upload, existing);
+        if committed.is_ok() {
+            self.shared.arrivals.add(upload.name);
+        }
         Answer::Now(committed.map_err(|CommitError::Exists| already_exists()))
     }
 }

@@ -1,10 +1,11 @@
 //! A running server, for programs and tests.
 
+mod observe;
+
 use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -15,34 +16,16 @@ use memtftp_store::{AppendError, Budget, Name, NameError, Store, Version};
 use memtftp_udp::Waker;
 use thiserror::Error;
 
-use crate::config::{Config, ConfigError, Uploads};
+use crate::arrivals::Arrivals;
+use crate::builder::{Builder, StartError};
+use crate::config::Config;
+use crate::faults::{Faults, Rules};
 use crate::interfaces::Interfaces;
 use crate::library::Library;
-use crate::preload::{self, PreloadError};
-use crate::request_log::{LogError, LogSender, RequestLog, RequestLogConfig};
-use crate::sockets::{self, SocketError, WorkerSockets};
+use crate::records::Records;
+use crate::request_log::{LogSender, RequestLog};
+use crate::sockets::{self, WorkerSockets};
 use crate::worker::{Command, Unfinished, Worker};
-
-/// A server did not start. The operator must act, as the text says.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The settings contradict each other.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// A socket cannot be had.
-    #[error(transparent)]
-    Socket(#[from] SocketError),
-    /// A directory cannot be loaded.
-    #[error(transparent)]
-    Preload(#[from] PreloadError),
-    /// The request log cannot be opened.
-    #[error(transparent)]
-    RequestLog(#[from] LogError),
-    /// A thread or its poller could not be made.
-    #[error("cannot start a worker: {0}")]
-    Worker(#[from] std::io::Error),
-}
 
 /// A file was not put into the server. The caller must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -56,61 +39,6 @@ pub enum PutError {
     Room(#[from] AppendError),
 }
 
-/// Settings of a server that is about to start.
-///
-/// Unlike the program, an embedded server listens on a free port of 127.0.0.1 and keeps no request
-/// log unless it is told to.
-#[derive(Clone, Debug)]
-pub struct Builder {
-    config: Config,
-    preload: Vec<PathBuf>,
-}
-
-impl Builder {
-    /// Replaces all settings.
-    #[must_use]
-    pub fn config(mut self, config: Config) -> Builder {
-        self.config = config;
-        self
-    }
-
-    /// Listens on this address alone. Port 0 takes a free one.
-    #[must_use]
-    pub fn listen(mut self, address: SocketAddr) -> Builder {
-        self.config.listen = vec![address];
-        self
-    }
-
-    /// What clients may do with uploads; they may replace files by default.
-    #[must_use]
-    pub fn uploads(mut self, uploads: Uploads) -> Builder {
-        self.config.uploads = uploads;
-        self
-    }
-
-    /// Writes one line a request there.
-    #[must_use]
-    pub fn request_log(mut self, config: RequestLogConfig) -> Builder {
-        self.config.request_log = Some(config);
-        self
-    }
-
-    /// Loads the files of a directory under their relative names before the first request.
-    #[must_use]
-    pub fn preload(mut self, directory: impl Into<PathBuf>) -> Builder {
-        self.preload.push(directory.into());
-        self
-    }
-
-    /// Starts the server. It answers when this returns.
-    ///
-    /// # Errors
-    /// What the operator has to change.
-    pub fn start(self) -> Result<Server, StartError> {
-        Server::start(self.config, &self.preload)
-    }
-}
-
 /// A running server. Dropping it ends every transfer at once.
 ///
 /// It can be shared between threads; every call takes `&self`.
@@ -118,12 +46,39 @@ pub struct Server {
     store: Store,
     config: Arc<Config>,
     interfaces: Interfaces,
+    arrivals: Arrivals,
+    records: Option<Records>,
+    faults: Option<Arc<Rules>>,
     listening: Vec<SocketAddr>,
     transfer_ports: Vec<u16>,
     workers: Vec<WorkerHandle>,
     /// Disconnected once every worker has ended.
     ended: Receiver<Infallible>,
     log: Option<RequestLog>,
+}
+
+/// Held by every worker. The last one to end ends all waits.
+struct Running {
+    arrivals: Arrivals,
+    records: Option<Records>,
+    _ended: Sender<Infallible>,
+}
+
+impl Running {
+    /// With what is disconnected at the end.
+    fn new(arrivals: Arrivals, records: Option<Records>) -> (Arc<Running>, Receiver<Infallible>) {
+        let (sender, ended) = crossbeam_channel::bounded(0);
+        (Arc::new(Running { arrivals, records, _ended: sender }), ended)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.arrivals.end();
+        if let Some(records) = &self.records {
+            records.end();
+        }
+    }
 }
 
 struct WorkerHandle {
@@ -135,23 +90,25 @@ struct WorkerHandle {
 impl Server {
     /// Settings for a server inside a program or a test.
     pub fn builder() -> Builder {
-        let listen = vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)];
-        Builder { config: Config { listen, ..Config::default() }, preload: Vec::new() }
+        Builder::new()
     }
 
-    fn start(config: Config, directories: &[PathBuf]) -> Result<Server, StartError> {
+    pub(crate) fn start(builder: Builder) -> Result<Server, StartError> {
+        let Builder { config, preload, keep_records, faults } = builder;
         config.check()?;
         let count = config.worker_count();
         let config = Arc::new(config);
         // The port first: it is the likeliest to fail, and loading may take long.
         let sockets = sockets::bind(&config, count)?;
         let store = Store::new(Budget::new(config.memory));
-        for directory in directories {
-            preload::load(&store, directory, config.max_files)?;
+        for directory in &preload {
+            crate::preload::load(&store, directory, config.max_files)?;
         }
         let log = config.request_log.as_ref().map(RequestLog::start).transpose()?;
         let interfaces = Interfaces::read();
-        let (running, ended) = crossbeam_channel::bounded(0);
+        let arrivals = Arrivals::default();
+        let records = (keep_records > 0).then(|| Records::new(keep_records));
+        let (running, ended) = Running::new(arrivals.clone(), records.clone());
         let mut server = Server {
             listening: sockets.first().map(addresses).unwrap_or_default(),
             transfer_ports: sockets.iter().flat_map(transfer_ports).collect(),
@@ -159,11 +116,15 @@ impl Server {
             store,
             config,
             interfaces,
+            arrivals,
+            records,
+            faults: faults.map(|plan| Arc::new(Rules::new(plan))),
             ended,
             log,
         };
         let library = Library::new(
             server.store.clone(),
+            server.arrivals.clone(),
             Arc::clone(&server.config),
             server.interfaces.clone(),
         );
@@ -171,14 +132,17 @@ impl Server {
         for (number, sockets) in sockets.into_iter().enumerate() {
             let endpoint =
                 Endpoint::new(server.endpoint_config(&sockets, count, number), library.clone());
-            let worker = Worker::new(endpoint, sockets, server.log_sender(), unfinished.clone())?;
-            server.workers.push(spawn(number, worker, running.clone())?);
+            let faults = server.faults.clone().map(Faults::new);
+            let log = server.log_sender();
+            let worker = Worker::new(endpoint, sockets, faults, log, unfinished.clone())?;
+            server.workers.push(spawn(number, worker, Arc::clone(&running))?);
         }
         Ok(server)
     }
 
     fn log_sender(&self) -> LogSender {
-        self.log.as_ref().map_or_else(LogSender::none, RequestLog::sender)
+        let log = self.log.as_ref().map_or_else(LogSender::none, RequestLog::sender);
+        log.keeping(self.records.clone())
     }
 
     fn endpoint_config(
@@ -257,9 +221,10 @@ impl Server {
         self.store.open(&Name::parse(name.as_bytes()).ok()?)
     }
 
-    /// Takes a file out of the server. Transfers of it go on.
+    /// Takes a file out of the server. Transfers of it go on. Its uploads so far are no longer
+    /// waited for.
     pub fn take(&self, name: &str) -> Option<Version> {
-        self.store.remove(&Name::parse(name.as_bytes()).ok()?)
+        self.arrivals.take(&self.store, &Name::parse(name.as_bytes()).ok()?)
     }
 
     /// The names of all files, sorted.
@@ -290,12 +255,13 @@ impl Server {
         self.tell(Command::Stop);
     }
 
-    /// Waits until the server has ended by [`Server::drain`] or [`Server::abort`].
+    /// Waits until the server has ended by [`Server::drain`] or [`Server::abort`]. Blocks.
     pub fn wait(&self) {
         let _ = self.ended.recv();
     }
 
-    /// Ends every transfer, tells its client, and returns when the request log is written.
+    /// Ends every transfer, tells its client, and returns when the request log is written. Blocks for
+    /// that moment, as dropping the server does.
     pub fn stop(self) {
         drop(self);
     }
@@ -334,7 +300,7 @@ impl std::fmt::Debug for Server {
 fn spawn(
     number: usize,
     worker: (Worker, Sender<Command>),
-    running: Sender<Infallible>,
+    running: Arc<Running>,
 ) -> std::io::Result<WorkerHandle> {
     let (worker, commands) = worker;
     let waker = worker.waker();

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender};
 use memtftp_proto::{Datagram, Endpoint, Route, SocketId, Time};
 use memtftp_udp::{Poller, Ready, RecvBatch, SendBuffer, Waker};
 
+use crate::faults::{Ends, Faults};
 use crate::library::Library;
 use crate::outbox::Outbox;
 use crate::request_log::LogSender;
@@ -56,6 +57,8 @@ impl Unfinished {
 pub(crate) struct Worker {
     endpoint: Endpoint<Library>,
     outboxes: Vec<Outbox>,
+    /// Only in tests. Every datagram passes here then.
+    faults: Option<Faults>,
     poller: Poller,
     /// What the last wait found; kept for its memory.
     ready: Vec<Ready>,
@@ -80,6 +83,7 @@ impl Worker {
     pub(crate) fn new(
         endpoint: Endpoint<Library>,
         sockets: WorkerSockets,
+        faults: Option<Faults>,
         log: LogSender,
         unfinished: Unfinished,
     ) -> io::Result<(Worker, Sender<Command>)> {
@@ -91,6 +95,7 @@ impl Worker {
         let worker = Worker {
             endpoint,
             outboxes: sockets.sockets.into_iter().map(Outbox::new).collect(),
+            faults,
             poller,
             ready: Vec::new(),
             commands,
@@ -166,7 +171,8 @@ impl Worker {
     /// Waits for datagrams, room to send, a command or a deadline.
     fn wait(&mut self, ready: &mut Vec<Ready>) -> io::Result<()> {
         let dally_until = self.dally_until.filter(|_| !self.finished);
-        let deadlines = [self.endpoint.poll_timeout(), self.stop_at, dally_until];
+        let held = self.faults.as_ref().and_then(Faults::poll_timeout);
+        let deadlines = [self.endpoint.poll_timeout(), self.stop_at, dally_until, held];
         let deadline = deadlines.into_iter().flatten().min();
         let now = self.now();
         let mut timeout = deadline.map(|at| at.since(now));
@@ -210,7 +216,11 @@ impl Worker {
                 let route = Route { socket, peer: received.peer, local: received.local };
                 self.catch_up(&route);
                 let (directed, payload) = (received.directed, received.payload);
-                self.endpoint.handle_datagram(now, &Datagram { route, directed, payload });
+                let datagram = Datagram { route, directed, payload };
+                match &mut self.faults {
+                    None => self.endpoint.handle_datagram(now, &datagram),
+                    Some(faults) => faults.receive(now, &datagram, &mut self.endpoint),
+                }
             }
             self.send(now);
             self.log_records();
@@ -242,6 +252,11 @@ impl Worker {
 
     /// Sends all that the endpoint has to send.
     fn send(&mut self, now: Time) {
+        if let Some(faults) = &mut self.faults {
+            let (endpoint, buffer) = (&mut self.endpoint, &mut self.send_buffer);
+            self.lost += faults.send(now, &mut Ends { endpoint, outboxes: &self.outboxes, buffer });
+            return;
+        }
         let mut more = true;
         while more {
             more = false;

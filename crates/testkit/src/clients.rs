@@ -81,13 +81,27 @@ impl Client {
     /// # Panics
     /// The client is missing, cannot do such a job, or does not end.
     pub fn run(self, job: &Job<'_>) -> Done {
-        let (command, package) = match self {
-            Client::TftpHpa => (tftp_hpa(job), "tftp-hpa"),
-            Client::Atftp => (atftp(job), "atftp"),
-            Client::Curl => (curl(job), "curl"),
-            Client::Busybox => (busybox(job), "busybox"),
+        let package = match self {
+            Client::TftpHpa => "tftp-hpa",
+            Client::Atftp => "atftp",
+            Client::Curl => "curl",
+            Client::Busybox => "busybox",
         };
-        finish(command, package)
+        finish(self.command(job), package)
+    }
+
+    /// The command that does the job. To run it on another [`Host`](crate::Host), run it in
+    /// [`Host::enter`](crate::Host::enter).
+    ///
+    /// # Panics
+    /// The client cannot do such a job.
+    pub fn command(self, job: &Job<'_>) -> Command {
+        match self {
+            Client::TftpHpa => tftp_hpa(job),
+            Client::Atftp => atftp(job),
+            Client::Curl => curl(job),
+            Client::Busybox => busybox(job),
+        }
     }
 
     /// Lets the client do a job that has to succeed.
@@ -144,6 +158,8 @@ fn curl(job: &Job<'_>) -> Command {
     assert!(job.windowsize.is_none(), "curl has no windows");
     let mut command = Command::new("curl");
     command.args(["--silent", "--show-error", "--globoff", "--no-keepalive"]);
+    // It repeats a packet after a fiftieth of this: 6 s. By default that is 72 s.
+    command.args(["--max-time", "300"]);
     command.arg(if job.put { "--upload-file" } else { "--output" }).arg(job.local);
     if let Some(blksize) = job.blksize {
         command.args(["--tftp-blksize", &blksize.to_string()]);

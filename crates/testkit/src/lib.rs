@@ -4,24 +4,30 @@
 //! a wait ends with a line of output, a datagram, or the end of a process.
 
 mod clients;
+mod daemon;
 pub mod fuzz;
 mod host;
 mod log;
+mod network;
 mod output;
 mod packet;
 mod program;
 mod raw;
 pub mod simulation;
+mod spoof;
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 pub use clients::{Client, Done, Job, shell};
+pub use daemon::Daemon;
 pub use host::Host;
 pub use log::{Line, unescape};
+pub use network::{Counts, Network};
 pub use packet::{Options, Packet, ack, data, error, request, rrq, wrq};
 pub use program::{Failed, Memtftp, Signal, read_log, unprivileged};
 pub use raw::Raw;
+pub use spoof::Spoofer;
 
 /// How long anything may take before a test fails.
 pub const DEADLINE: Duration = Duration::from_secs(30);

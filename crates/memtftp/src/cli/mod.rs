@@ -1,13 +1,22 @@
 //! The command line.
 
+mod bench;
+mod get;
+mod manual;
+mod put;
 mod serve;
+mod transfer;
 mod values;
 
 use clap::{Parser, Subcommand};
 
+pub(crate) use bench::{BenchFlags, Known, Share};
+pub(crate) use get::{Destination, GetFlags};
+pub(crate) use manual::{CompletionsFlags, ManFlags};
+pub(crate) use put::{Origin, PutFlags};
 pub(crate) use serve::{FlagError, ServeFlags};
 
-/// A TFTP server that keeps its files in memory.
+/// A TFTP server that keeps its files in memory, and a client.
 ///
 /// `MEMTFTP_LOG` in the environment says how much goes to standard error: off, error, warn, info
 /// (the default), debug or trace.
@@ -22,6 +31,16 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve files to TFTP clients
     Serve(Box<ServeFlags>),
+    /// Load a server with many clients, and check every byte
+    Bench(Box<BenchFlags>),
+    /// Fetch files from a TFTP server
+    Get(GetFlags),
+    /// Send files to a TFTP server
+    Put(PutFlags),
+    /// Print completions for a shell, as in `source <(memtftp completions bash)`
+    Completions(CompletionsFlags),
+    /// Write the manual pages into a directory
+    Man(ManFlags),
 }
 
 #[cfg(test)]

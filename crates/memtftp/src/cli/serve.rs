@@ -336,6 +336,7 @@ mod tests {
         let args = ["memtftp", "serve"].iter().chain(flags);
         match Cli::try_parse_from(args).unwrap().command {
             Command::Serve(flags) => flags.plan(),
+            other => panic!("{other:?}"),
         }
     }
 

@@ -167,7 +167,7 @@ impl<C: AsRef<[u8]>> Client<C> {
             asks: 0,
             started: now,
             asked: now,
-            deadline: now + timing.initial,
+            deadline: now + timing.initial.min(timing.opening_patience),
             timing: *timing,
             state,
             strays: VecDeque::new(),

@@ -1,5 +1,6 @@
 //! A whole server without its sockets.
 
+mod refusal;
 mod request;
 mod session;
 mod transfer;

@@ -228,7 +228,7 @@ impl<F: Files> Endpoint<F> {
     }
 
     /// Refuses what has no session.
-    fn turn_away(&mut self, datagram: &Datagram<'_>, kind: Kind, refusal: Refusal) {
+    pub(super) fn turn_away(&mut self, datagram: &Datagram<'_>, kind: Kind, refusal: Refusal) {
         if let Some(reason) = reason_to_drop(datagram) {
             return self.drop_request(kind, datagram, reason);
         }

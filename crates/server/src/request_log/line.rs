@@ -149,7 +149,8 @@ impl Value {
     }
 }
 
-fn local(record: &Record, socket: Option<SocketAddr>) -> Option<SocketAddr> {
+/// The address and port of ours that a record is about; `socket` is that of our end as it was bound.
+pub(crate) fn local(record: &Record, socket: Option<SocketAddr>) -> Option<SocketAddr> {
     let socket = socket?;
     Some(SocketAddr::new(record.local.unwrap_or(socket.ip()), socket.port()))
 }

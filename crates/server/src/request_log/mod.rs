@@ -11,13 +11,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use jiff::Timestamp;
 use memtftp_proto::Record;
 use thiserror::Error;
 
+pub(crate) use line::local;
 pub(crate) use writer::RequestLog;
+
+use crate::records::{Records, RequestRecord};
 
 /// Records that wait to be written, at most.
 const QUEUE: usize = 32_768;
@@ -65,14 +69,26 @@ pub struct LogError {
 
 /// What the writer is told.
 enum Message {
-    Record(Box<Record>, Option<SocketAddr>),
+    Record(Arc<Record>, Option<SocketAddr>),
     Reopen,
 }
 
-/// A worker's way to the log.
+/// A record as the log writes it. `socket` is the address of our end.
+pub(crate) fn line(
+    time: SystemTime,
+    record: &Record,
+    socket: Option<SocketAddr>,
+    format: LogFormat,
+) -> String {
+    let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
+    line::Line::new(time, record, socket).format(format)
+}
+
+/// A worker's way to the log, and to the records that are kept for the embedding program.
 #[derive(Clone)]
 pub(crate) struct LogSender {
     queue: Option<Sender<Message>>,
+    kept: Option<Records>,
     lost: Arc<AtomicU64>,
 }
 
@@ -80,18 +96,22 @@ impl LogSender {
     /// The queue to a writer, and the writer's end of it.
     fn new() -> (LogSender, Receiver<Message>) {
         let (queue, messages) = crossbeam_channel::bounded(QUEUE);
-        (LogSender { queue: Some(queue), lost: Arc::default() }, messages)
+        (LogSender { queue: Some(queue), kept: None, lost: Arc::default() }, messages)
     }
 
     /// For a server without a request log.
     pub(crate) fn none() -> LogSender {
-        LogSender { queue: None, lost: Arc::default() }
+        LogSender { queue: None, kept: None, lost: Arc::default() }
+    }
+
+    /// The same, and records are kept there, too.
+    pub(crate) fn keeping(self, kept: Option<Records>) -> LogSender {
+        LogSender { kept, ..self }
     }
 
     /// Hands over a record; never waits. `socket` is the address of our end.
     pub(crate) fn send(&self, record: Record, socket: Option<SocketAddr>) {
-        let Some(queue) = &self.queue else { return };
-        let message = Message::Record(Box::new(record), socket);
+        let Some((queue, message)) = self.keep(record, socket) else { return };
         if let Err(TrySendError::Full(_)) = queue.try_send(message) {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -100,11 +120,23 @@ impl LogSender {
     /// Hands over a record at the end of a worker, when nothing waits for it any more: a full queue
     /// is waited for, within reason.
     pub(crate) fn send_last(&self, record: Record, socket: Option<SocketAddr>) {
-        let Some(queue) = &self.queue else { return };
-        let message = Message::Record(Box::new(record), socket);
+        let Some((queue, message)) = self.keep(record, socket) else { return };
         if queue.send_timeout(message, LAST_WAIT).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Keeps a record, if that is wanted; gives what is left for the log.
+    fn keep(
+        &self,
+        record: Record,
+        socket: Option<SocketAddr>,
+    ) -> Option<(&Sender<Message>, Message)> {
+        let record = (self.kept.is_some() || self.queue.is_some()).then(|| Arc::new(record))?;
+        if let Some(kept) = &self.kept {
+            kept.add(RequestRecord::new(Arc::clone(&record), socket));
+        }
+        Some((self.queue.as_ref()?, Message::Record(record, socket)))
     }
 
     fn reopen(&self) {

@@ -54,6 +54,14 @@ impl Library {
         })
     }
 
+    /// Whether each name still holds what was last committed under it.
+    pub(crate) fn is_intact(&self) -> bool {
+        self.history.iter().rev().enumerate().all(|(at, (_, name, version))| {
+            let newer = self.history.iter().rev().take(at).any(|(_, other, _)| other == name);
+            newer || self.store.open(name).is_some_and(|held| held.as_ref() == version.as_ref())
+        })
+    }
+
     pub(crate) fn budget_used(&self) -> u64 {
         self.store.budget().used()
     }

@@ -24,6 +24,8 @@ pub struct Weather {
     pub jitter: Duration,
     /// The whole link is dead from the first to the second of these times.
     pub partition: Option<(Time, Time)>,
+    /// The datagrams of these numbers are lost; the first sent has number 0.
+    pub doomed: [Option<u64>; 2],
 }
 
 impl Weather {
@@ -41,7 +43,7 @@ impl Weather {
             let from = Time::from_micros(rng.u64(0..5_000_000));
             (from, from + Duration::from_secs(rng.u64(1..100)))
         });
-        Weather { loss, duplication, damage, delay, jitter, partition }
+        Weather { loss, duplication, damage, delay, jitter, partition, doomed: [None; 2] }
     }
 }
 
@@ -58,20 +60,29 @@ pub(super) struct InFlight {
 pub(super) struct Link {
     weather: Weather,
     rng: Rng,
+    /// Datagrams sent, and copies that are under way.
+    sent: u64,
     number: u64,
+    /// What was lost: opcode and the low byte of the block.
+    pub(super) lost: Vec<(u8, u8)>,
     in_flight: BinaryHeap<Reverse<InFlight>>,
 }
 
 impl Link {
     pub(super) fn new(weather: Weather, seed: u64) -> Link {
-        Link { weather, rng: Rng::with_seed(seed), number: 0, in_flight: BinaryHeap::new() }
+        let (rng, in_flight) = (Rng::with_seed(seed), BinaryHeap::new());
+        Link { weather, rng, sent: 0, number: 0, lost: Vec::new(), in_flight }
     }
 
     pub(super) fn send(&mut self, now: Time, from: SocketAddr, to: SocketAddr, payload: &[u8]) {
         let dead = self.weather.partition.is_some_and(|(from, to)| from <= now && now < to);
+        let doomed = self.weather.doomed.contains(&Some(self.sent));
+        self.sent += 1;
         let copies = 1 + usize::from(self.rng.f64() < self.weather.duplication);
         for _ in 0..copies {
-            if dead || self.rng.f64() < self.weather.loss {
+            if dead || doomed || self.rng.f64() < self.weather.loss {
+                let byte = |at| payload.get(at).copied().unwrap_or_default();
+                self.lost.push((byte(1), byte(3)));
                 continue;
             }
             let jitter = self.rng.u64(0..=self.weather.jitter.as_micros() as u64);

@@ -1,0 +1,244 @@
+//! Where the bytes of a get go.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+/// Bytes that are collected before the system gets them.
+const BUFFER: usize = 256 << 10;
+
+/// Takes the bytes of one file, possibly of several attempts at it.
+pub(crate) trait Target {
+    /// What it is, for messages.
+    fn what(&self) -> String;
+
+    /// Forgets what was written; false if that cannot be undone.
+    fn restart(&mut self) -> io::Result<bool>;
+
+    /// Takes the next bytes.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// All is there: keeps it for good.
+    fn keep(&mut self) -> io::Result<()>;
+}
+
+/// Nothing: of a put.
+pub(crate) struct Nowhere;
+
+impl Target for Nowhere {
+    fn what(&self) -> String {
+        "nothing".into()
+    }
+
+    fn restart(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
+
+    fn write(&mut self, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn keep(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Target for Vec<u8> {
+    fn what(&self) -> String {
+        "to memory".into()
+    }
+
+    fn restart(&mut self) -> io::Result<bool> {
+        self.clear();
+        Ok(true)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.try_reserve(bytes.len())?;
+        self.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn keep(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Something that only goes forward, such as a pipe or a device.
+pub(crate) struct Stream<W: Write> {
+    what: String,
+    writer: BufWriter<W>,
+    started: bool,
+}
+
+impl<W: Write> Stream<W> {
+    pub(crate) fn new(what: impl Into<String>, writer: W) -> Stream<W> {
+        let writer = BufWriter::with_capacity(BUFFER, writer);
+        Stream { what: what.into(), writer, started: false }
+    }
+}
+
+impl<W: Write> Target for Stream<W> {
+    fn what(&self) -> String {
+        self.what.clone()
+    }
+
+    fn restart(&mut self) -> io::Result<bool> {
+        Ok(!self.started)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.started |= !bytes.is_empty();
+        self.writer.write_all(bytes)
+    }
+
+    fn keep(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// A file that appears under its name once it is complete.
+///
+/// Its bytes are given to the system, which writes them to the disk when it likes, as with `cp`.
+pub(crate) struct Beside {
+    path: PathBuf,
+    /// In the same directory, so that renaming is possible. Removed when dropped.
+    writer: Option<BufWriter<NamedTempFile>>,
+}
+
+/// The target for a path: beside a file, but right into a device or a pipe.
+///
+/// # Errors
+/// It is a directory, or its directory cannot be written to.
+pub(crate) fn at(path: &Path) -> io::Result<Box<dyn Target>> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
+        Ok(found) if !found.is_file() => {
+            let device: File = OpenOptions::new().write(true).open(path)?;
+            Ok(Box::new(Stream::new(path.display().to_string(), device)))
+        }
+        // What a link points to is replaced, not the link.
+        Ok(_) => Ok(Box::new(Beside::new(fs::canonicalize(path)?)?)),
+        Err(_) => Ok(Box::new(Beside::new(path.to_owned())?)),
+    }
+}
+
+impl Beside {
+    fn new(path: PathBuf) -> io::Result<Beside> {
+        if path.file_name().is_none() {
+            return Err(io::ErrorKind::InvalidFilename.into());
+        }
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".memtftp-").suffix(".part");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(parent.unwrap_or(Path::new(".")));
+        // Its name in the message would only confuse.
+        let file = file.map_err(|error| io::Error::from(error.kind()))?;
+        let writer = Some(BufWriter::with_capacity(BUFFER, file));
+        Ok(Beside { path, writer })
+    }
+}
+
+impl Target for Beside {
+    fn what(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn restart(&mut self) -> io::Result<bool> {
+        let Some(writer) = &mut self.writer else { return Ok(false) };
+        writer.rewind()?;
+        writer.get_ref().as_file().set_len(0)?;
+        Ok(true)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.as_mut().map_or(Ok(()), |writer| writer.write_all(bytes))
+    }
+
+    fn keep(&mut self) -> io::Result<()> {
+        let Some(writer) = self.writer.take() else { return Ok(()) };
+        let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
+        if let Ok(old) = fs::metadata(&self.path) {
+            file.as_file().set_permissions(old.permissions())?;
+        }
+        file.persist(&self.path).map_err(|error| error.error)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+        let mut names: Vec<String> = entries.map(|entry| name(entry.unwrap())).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn an_old_file_stays_until_the_new_one_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        fs::write(&path, "old").unwrap();
+        let mut target = at(&path).unwrap();
+        target.write(b"half").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        drop(target);
+        assert_eq!(
+            (fs::read(&path).unwrap(), names(directory.path())),
+            (b"old".into(), vec!["a".into()])
+        );
+        let mut target = at(&path).unwrap();
+        target.write(b"first attempt").unwrap();
+        assert!(target.restart().unwrap());
+        target.write(b"new").unwrap();
+        target.keep().unwrap();
+        assert_eq!(
+            (fs::read(&path).unwrap(), names(directory.path())),
+            (b"new".into(), vec!["a".into()])
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_rights_stay() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        let directory = tempfile::tempdir().unwrap();
+        let (path, link) = (directory.path().join("a"), directory.path().join("b"));
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+        symlink("a", &link).unwrap();
+        let mut target = at(&link).unwrap();
+        target.write(b"new").unwrap();
+        target.keep().unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn what_cannot_be_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = |path: &Path| at(path).map(|_| ()).unwrap_err().kind();
+        assert_eq!(error(directory.path()), io::ErrorKind::IsADirectory);
+        assert_eq!(error(&directory.path().join("no/a")), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_stream_starts_over_only_before_its_first_byte() {
+        let mut out = Vec::new();
+        let mut target = Stream::new("it", &mut out);
+        target.write(b"").unwrap();
+        assert!(target.restart().unwrap());
+        target.write(b"x").unwrap();
+        assert!(!target.restart().unwrap());
+    }
+}

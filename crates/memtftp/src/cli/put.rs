@@ -1,0 +1,97 @@
+//! The arguments of `memtftp put`.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueHint};
+use memtftp_client::Url;
+
+use crate::cli::get::is_standard;
+use crate::cli::transfer::{ArgumentError, EXIT_STATUS, TransferFlags, url};
+
+/// Flags of `memtftp put`.
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUS, override_usage = "memtftp put [OPTIONS] FILE|- URL\n       memtftp put [OPTIONS] FILE... URL/")]
+pub(crate) struct PutFlags {
+    /// What to send, `-` for standard input, and last, as with cp, where to:
+    /// `tftp://HOST[:PORT]/NAME[;mode=octet|netascii]`; a NAME that ends with a slash is a directory
+    #[arg(required = true, num_args = 2.., value_names = ["FILE", "URL"], value_hint = ValueHint::FilePath)]
+    arguments: Vec<OsString>,
+
+    #[command(flatten)]
+    pub(crate) transfer: TransferFlags,
+}
+
+/// Where the bytes come from.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Stdin,
+    File(PathBuf),
+}
+
+impl PutFlags {
+    /// What to send, and where each goes.
+    pub(crate) fn files(&self) -> Result<Vec<(Origin, Url)>, ArgumentError> {
+        let Some((last, files)) = self.arguments.split_last() else { return Ok(Vec::new()) };
+        let to = url(&last.to_string_lossy())?;
+        if files.len() > 1 && !to.is_directory() {
+            return Err(ArgumentError::NoSlash(to.to_string()));
+        }
+        let one = |file: &OsString| {
+            let path = Path::new(file);
+            let stdin = is_standard(path);
+            let name = path.file_name().filter(|_| !stdin);
+            let url = match name.map(OsStr::as_encoded_bytes) {
+                _ if !to.is_directory() => to.clone(),
+                Some(name) => to.join(name),
+                None => {
+                    let what =
+                        if stdin { "standard input".into() } else { path.display().to_string() };
+                    return Err(ArgumentError::NoNameThere(what, to.to_string()));
+                }
+            };
+            Ok((if stdin { Origin::Stdin } else { Origin::File(path.to_owned()) }, url))
+        };
+        files.iter().map(one).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn files(arguments: &[&str]) -> Result<Vec<(Origin, String)>, ArgumentError> {
+        let args = ["memtftp", "put"].iter().chain(arguments);
+        let files = match Cli::try_parse_from(args).unwrap().command {
+            Command::Put(flags) => flags.files()?,
+            other => panic!("{other:?}"),
+        };
+        Ok(files.into_iter().map(|(from, url)| (from, url.to_string())).collect())
+    }
+
+    fn file(path: &str, url: &str) -> (Origin, String) {
+        (Origin::File(path.into()), url.to_owned())
+    }
+
+    #[test]
+    fn where_files_go() {
+        assert_eq!(files(&["x/a", "tftp://h/b"]), Ok(vec![file("x/a", "tftp://h/b")]));
+        assert_eq!(files(&["x/a b", "tftp://h/d/"]), Ok(vec![file("x/a b", "tftp://h/d/a%20b")]));
+        assert_eq!(files(&["a", "tftp://h"]), Ok(vec![file("a", "tftp://h/a")]));
+        let both = vec![file("a", "tftp://h/d/a"), file("x/b", "tftp://h/d/b")];
+        assert_eq!(files(&["a", "x/b", "tftp://h/d/"]), Ok(both));
+        assert_eq!(files(&["-", "tftp://h/a"]), Ok(vec![(Origin::Stdin, "tftp://h/a".into())]));
+    }
+
+    #[test]
+    fn what_does_not_go_together() {
+        let error = |arguments: &[&str]| files(arguments).unwrap_err().to_string();
+        assert!(error(&["a", "b", "tftp://h/c"]).contains("tftp://h/c/"));
+        assert!(error(&["-", "tftp://h/d/"]).contains("tftp://h/d/NAME"));
+        assert!(error(&["..", "tftp://h/d/"]).contains("needs a name"));
+        assert!(error(&["a", "h:b"]).contains("h:b is no URL"));
+    }
+}

@@ -1,0 +1,89 @@
+//! `memtftp get` and `memtftp put`.
+
+use std::io::{self, IsTerminal, Read};
+
+use memtftp_client::{Client, Error, Report, Url};
+
+use crate::cli::{Destination, GetFlags, Origin, PutFlags};
+use crate::exit::{self, Failure};
+use crate::interrupt::Interrupt;
+use crate::progress::Bar;
+
+/// Fetches files, one after the other. After one that failed come the others all the same.
+pub(crate) fn get(flags: &GetFlags) -> Result<(), Failure> {
+    let files = flags.files().map_err(|error| error.to_string())?;
+    let mut transfers = Transfers::new(flags.transfer.client())?;
+    for (url, to) in files {
+        // On one terminal, file and progress would mix.
+        let mixed = to == Destination::Stdout && io::stdout().is_terminal();
+        transfers.one(&url, !flags.transfer.quiet && !mixed, |client| match &to {
+            Destination::File(path) => client.get_file(&url, path),
+            Destination::Stdout => client.get(&url, &mut io::stdout().lock()),
+        })?;
+    }
+    transfers.end()
+}
+
+/// Sends files, one after the other. After one that failed come the others all the same.
+pub(crate) fn put(flags: &PutFlags) -> Result<(), Failure> {
+    let files = flags.files().map_err(|error| error.to_string())?;
+    // While it is read, a signal has nothing to tidy up.
+    let mut input = Vec::new();
+    if files.iter().any(|(from, _)| *from == Origin::Stdin) {
+        let read = io::stdin().lock().read_to_end(&mut input);
+        read.map_err(|error| format!("cannot read standard input: {error}"))?;
+    }
+    let mut transfers = Transfers::new(flags.transfer.client())?;
+    for (from, url) in files {
+        transfers.one(&url, !flags.transfer.quiet, |client| match &from {
+            Origin::File(path) => client.put_file(&url, path),
+            Origin::Stdin => client.put_bytes(&url, &input),
+        })?;
+    }
+    transfers.end()
+}
+
+/// Several transfers, and how they end together.
+struct Transfers {
+    client: Client,
+    interrupt: Interrupt,
+    /// Of the first that failed.
+    code: Option<u8>,
+}
+
+impl Transfers {
+    fn new(client: Client) -> Result<Transfers, Failure> {
+        let interrupt = Interrupt::listen();
+        let interrupt = interrupt.map_err(|error| format!("cannot listen to signals: {error}"))?;
+        let client = client.cancelled_by(interrupt.cancel());
+        Ok(Transfers { client, interrupt, code: None })
+    }
+
+    /// Does one of them. An error is told; only a signal ends them all.
+    fn one(
+        &mut self,
+        url: &Url,
+        shown: bool,
+        transfer: impl FnOnce(&Client) -> Result<Report, Error>,
+    ) -> Result<(), Failure> {
+        let name = url.file_name().unwrap_or_default();
+        let bar = Bar::new(String::from_utf8_lossy(name).escape_debug().to_string(), shown);
+        let result = transfer(&self.client.clone().on_progress(bar.listener()));
+        let Err(error) = result else {
+            bar.done();
+            return Ok(());
+        };
+        bar.failed();
+        if let (Error::Cancelled, Some(signal)) = (&error, self.interrupt.signal()) {
+            let line = Some(format!("{url}: interrupted"));
+            return Err(Failure { code: exit::SIGNAL + signal, line });
+        }
+        eprintln!("memtftp: {url}: {}", exit::line(&error));
+        self.code.get_or_insert(exit::code(&error));
+        Ok(())
+    }
+
+    fn end(self) -> Result<(), Failure> {
+        self.code.map_or(Ok(()), |code| Err(Failure { code, line: None }))
+    }
+}
