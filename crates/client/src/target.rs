@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 /// Bytes that are collected before the system gets them.
-const BUFFER: usize = 256 << 10;
+const BUFFER: usize = 32 << 10;
 
 /// Takes the bytes of one file, possibly of several attempts at it.
 pub(crate) trait Target {

@@ -274,7 +274,7 @@ impl<'a> Fleet<'a> {
             self.open -= 1;
             self.idle.push_back(client);
         }
-        if let Some(deadline) = member.client().and_then(|client| client.poll_timeout()) {
+        if let Some(deadline) = member.client().and_then(memtftp_proto::Client::poll_timeout) {
             self.deadlines.file(client, deadline, &mut member.filed);
         }
     }

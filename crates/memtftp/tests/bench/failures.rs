@@ -79,7 +79,7 @@ fn a_file_that_changes_meanwhile_is_bad_content() {
     let server = server_with(&[("a", &bytes(1_000))]);
     let mut command = Command::new(BINARY);
     let url = format!("tftp://{}/a", server.address());
-    command.args(["bench", "--json", &url, "--clients", "2", "--duration", "1500ms"]);
+    command.args(["bench", "--json", &url, "--clients", "2", "--duration", "3s"]);
     let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
     // Two reads to compare with, then the load: by the fourth it has begun.
     testkit::wait_for("the load to begin", || (server.log().len() > 4).then_some(()));
