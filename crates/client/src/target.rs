@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-/// Bytes that are collected before the system gets them.
+/// Bytes that are collected before the system gets them. Larger blocks are not copied here.
 const BUFFER: usize = 32 << 10;
 
 /// Takes the bytes of one file, possibly of several attempts at it.

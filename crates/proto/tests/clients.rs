@@ -176,6 +176,27 @@ fn what_is_no_first_answer_is_ignored() {
 }
 
 #[test]
+fn a_copy_of_the_oack_brings_the_first_packet_again_and_a_late_one_nothing() {
+    let opening = oack(&[("blksize", "8"), ("windowsize", "2")]);
+    let mut guest = Guest::get(windowed());
+    guest.sent(0);
+    for millis in [10, 20] {
+        assert_eq!(guest.hears(millis, &opening), [encode(&ack(0))]);
+    }
+    guest.hears(30, &encode(&data(1, &[7; 8])));
+    assert!(guest.hears(40, &opening).is_empty());
+
+    let mut guest = Guest::put(windowed(), &[7; 40]);
+    guest.sent(0);
+    let window = [1, 2].map(|block| encode(&data(block, &[7; 8])));
+    for millis in [10, 20] {
+        assert_eq!(guest.hears(millis, &opening), window);
+    }
+    assert_eq!(guest.hears(30, &encode(&ack(2))).len(), 2);
+    assert!(guest.hears(40, &opening).is_empty());
+}
+
+#[test]
 fn options_that_were_not_asked_for_end_the_transfer_with_error_8() {
     let cases = [
         (&[("blksize", "9")][..], OptionError::BadValue(TftpOption::Blksize)),

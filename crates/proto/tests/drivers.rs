@@ -1,10 +1,10 @@
 //! What a driver may ask an endpoint, and what becomes of one that does not drain it.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod common;
 
 use common::*;
-use memtftp_proto::{Datagram, DropReason, ErrorCode, Kind, Refusal, Route, SocketId, Time};
+use memtftp_proto::{Datagram, DropReason, ErrorCode, Kind, Refusal, Route, SocketId, Time, Transmit};
 
 fn route(server: &Server, socket: SocketId) -> Route {
     Route { socket, peer: server.peer, local: Some("192.0.2.1".parse().unwrap()) }
@@ -28,6 +28,29 @@ fn the_port_of_a_running_transfer_is_known_until_it_is_over() {
     let mut server = Server::single_port().file("f", b"short");
     server.request(&rrq("f", &[]));
     assert_eq!(server.endpoint.runs_elsewhere(&route(&server, LISTENING)), None);
+}
+
+#[test]
+fn a_run_is_not_lent_once_its_transfer_is_over() {
+    let mut server = Server::new().file("f", b"short");
+    let route = route(&server, LISTENING);
+    let take = |server: &mut Server, route, payload: &[u8]| {
+        let datagram = Datagram { route, directed: true, payload };
+        server.endpoint.handle_datagram(Time::ZERO, &datagram);
+    };
+    take(&mut server, route, &rrq("f", &[]));
+    let Some(Transmit::Run(run)) = server.endpoint.poll_transmit(Time::ZERO) else { panic!() };
+    assert_eq!(server.endpoint.payload(&run), Some(&b"short"[..]));
+    // The last ACK comes before the driver could send: it was to a copy of the block.
+    take(&mut server, run.route, &encode(&ack(1)));
+    assert_eq!(server.endpoint.payload(&run), None);
+    server.ends_clean();
+    let mut server = Server::new().file("f", b"short");
+    take(&mut server, route, &rrq("f", &[]));
+    let Some(Transmit::Run(run)) = server.endpoint.poll_transmit(Time::ZERO) else { panic!() };
+    take(&mut server, run.route, &encode(&error(0, "")));
+    assert_eq!(server.endpoint.payload(&run), None);
+    server.ends_clean();
 }
 
 #[test]

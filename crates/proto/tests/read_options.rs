@@ -58,6 +58,16 @@ fn netascii_is_encoded_and_its_size_is_the_size_on_the_wire() {
 }
 
 #[test]
+fn a_large_netascii_file_is_not_read_through_for_its_size() {
+    let asks = |len: usize| {
+        let mut server = Server::new().file("f", &vec![b'\n'; len]);
+        server.request(&request(1, "f", "netascii", &[("tsize", "0"), ("blksize", "512")]))
+    };
+    assert_eq!(asks(1 << 20), [oack(&[("tsize", "2097152"), ("blksize", "512")])]);
+    assert_eq!(asks((1 << 20) + 1), [oack(&[("blksize", "512")])]);
+}
+
+#[test]
 fn netascii_survives_loss_in_a_window() {
     let text = b"line\n".repeat(100);
     let wire = b"line\r\n".repeat(100);

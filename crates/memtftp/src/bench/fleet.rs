@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
-use memtftp_proto::{AskError, Time};
+use memtftp_proto::{AskError, Client, Time};
 use memtftp_udp::{BATCH, Poller, RecvBatch, SendBuffer};
 
 use crate::bench::deadlines::Deadlines;
@@ -42,8 +42,6 @@ pub(crate) struct Fleet<'a> {
     /// Clients that have had their first turn.
     launched: u32,
     begun: u64,
-    /// Transfers that were not counted yet.
-    running: u64,
     /// Clients whose port is still in use.
     open: u64,
     /// When the last transfer was counted.
@@ -74,7 +72,6 @@ impl<'a> Fleet<'a> {
             origin: Instant::now(),
             launched: 0,
             begun: 0,
-            running: 0,
             open: 0,
             last: Time::ZERO,
             tally: Tally::new(),
@@ -171,7 +168,6 @@ impl<'a> Fleet<'a> {
         let Some(member) = self.members.get_mut(client as usize) else { return Ok(()) };
         member.begin(now, self.load, order)?;
         self.begun += 1;
-        self.running += 1;
         self.open += 1;
         self.settle(now, client);
         Ok(())
@@ -267,7 +263,6 @@ impl<'a> Fleet<'a> {
         self.collect(now, client);
         let Some(member) = self.members.get_mut(client as usize) else { return };
         if member.count(now, self.load, &mut self.tally) {
-            self.running -= 1;
             self.last = now;
         }
         if member.retire(now) {

@@ -11,7 +11,7 @@ use crate::cli::BenchFlags;
 
 /// Shown of the times: name and quantile.
 const QUANTILES: [(&str, f64); 5] =
-    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999), ("max", 1.0)];
+    [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
 
 /// What was written, read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,5 +194,82 @@ fn seconds(seconds: f64) -> String {
         ..0.1 => format!("{:.2} ms", seconds * 1e3),
         ..1.0 => format!("{:.0} ms", seconds * 1e3),
         _ => format!("{seconds:.2} s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::bench::failure::Kind;
+    use crate::cli::{Cli, Command};
+
+    fn flags() -> BenchFlags {
+        let args =
+            ["memtftp", "bench", "tftp://127.0.0.1/a", "--put", "--clients", "40", "--spread"];
+        match Cli::try_parse_from(args).unwrap().command {
+            Command::Bench(flags) => *flags,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn report(flags: &BenchFlags) -> Report<'_> {
+        let mut tally = Tally { completed: 36, unfinished: 1, ..Tally::new() };
+        tally.failures.insert(Kind::Refused(3), (2, "full\u{1b}[31m".to_owned()));
+        tally.failures.insert(Kind::NotFound, (1, String::new()));
+        tally.agreed.insert((1_428, 4), 36);
+        (tally.blocks, tally.bytes, tally.retransmissions) = (1_000, 1_428_000, 7);
+        (1..=36).for_each(|step| tally.completion.record(Duration::from_millis(step * 10)));
+        let used = Used { cpu: 0.002, memory: 3 << 20, peak: 4 << 20 };
+        let (time, back) = (Duration::from_millis(400), Some(Back { same: 35, wrong: 1 }));
+        let (own, server, overflows) = (Some(used), None, Some(5));
+        Report { flags, sockets: 4, tally, time, own, server, overflows, back }
+    }
+
+    #[test]
+    fn for_people() {
+        let expected = "\
+put tftp://127.0.0.1/a
+  clients      40 on as many addresses and 4 ports
+  agreed       blksize 1428, windowsize 4: 36
+  time         400 ms
+  completed    36, 90/s
+  failed       3
+               1 not found
+               2 refused with code 3: \"full\\u{1b}[31m\"
+  cut off      1 when the time was over
+  read back    35 the same, 1 not
+  throughput   3.6 MB/s, 2500 blocks/s
+  completion   p50 180 ms, p90 330 ms, p99 360 ms, p99.9 360 ms, max 360 ms
+  first answer none
+  repeated     7 packets by us, 0 blocks came again or early
+  lost         0 by --loss, 5 in full socket buffers of this host
+  bench        2.00 us CPU a block, 0 % of a core; 3.0 MiB, at most 4.0 MiB
+";
+        let table = report(&flags()).table();
+        assert!(table == expected, "{table}");
+    }
+
+    #[test]
+    fn for_programs() {
+        let flags = flags();
+        let json = report(&flags).json();
+        assert_eq!(json["failures"], json!({ "not_found": 1, "refused_3": 2 }));
+        assert_eq!(json["failed"], 3);
+        assert_eq!(json["read_back"], json!({ "same": 35, "wrong": 1 }));
+        assert_eq!(json["blocks_per_second"], 2_500.0);
+        assert_eq!(
+            (&json["server"], &json["first_answer_seconds"]["p50"]),
+            (&Value::Null, &Value::Null)
+        );
+        let p99 = json["completion_seconds"]["p99"].as_f64().unwrap();
+        assert!((p99 - 0.36).abs() < 0.001, "{p99}");
+    }
+
+    #[test]
+    fn times_have_the_unit_that_suits() {
+        let shown = [0.000_052, 0.0123, 0.25, 12.345].map(seconds);
+        assert_eq!(shown, ["52 us", "12.30 ms", "250 ms", "12.35 s"]);
     }
 }

@@ -12,7 +12,7 @@ use crate::cli::values::{duration, size};
 /// Flags of `memtftp bench`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct BenchFlags {
-    /// Server and file: tftp://HOST[:PORT]/NAME; port 69 without one
+    /// Server and file: `tftp://HOST[:PORT]/NAME`; port 69 without one
     pub(crate) url: String,
 
     /// Clients at once; all begin together unless --ramp is given

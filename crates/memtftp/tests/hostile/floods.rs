@@ -4,7 +4,9 @@ use std::fs;
 use std::net::SocketAddr;
 use std::thread;
 
-use testkit::{Client, Host, Job, Memtftp, Spoofer, ack, bytes, data, error, rrq, wait_for, wrq};
+use testkit::{
+    Client, Host, Job, Line, Memtftp, Spoofer, ack, bytes, data, error, rrq, wait_for, wrq,
+};
 
 use crate::{client, ports, serve};
 
@@ -50,11 +52,19 @@ impl Source {
     }
 }
 
+/// A transfer by a client who has no part in the flood.
+fn must(host: &Host, server: &Memtftp, job: &Job<'_>) {
+    let done = host.enter(|| Client::Busybox.run(job));
+    let own = |line: &Line| line.get("client").starts_with("127.0.0.1:");
+    let log = || server.log().into_iter().filter(own).collect::<Vec<Line>>();
+    assert!(done.status.success(), "{job:?}: {done:?} {:#?}", log());
+}
+
 /// Waits until the server gets to new requests again: this client asks until it is heard.
 fn calm(host: &Host, server: &Memtftp) {
     let received = server.path("calm");
     let job = Job::get(server.address(), "file", &received).blksize(8192);
-    host.enter(|| Client::Busybox.must(&job));
+    must(host, server, &job);
     assert!(fs::read(&received).unwrap() == bytes(MIB));
 }
 
@@ -65,11 +75,8 @@ fn transfers_succeed_beside(host: &Host, server: &Memtftp, flood: impl Fn(u32)) 
             let (sent, received) = (server.path("sent"), server.path("received"));
             let file = bytes(MIB + 1);
             fs::write(&sent, &file).unwrap();
-            host.enter(|| {
-                let address = server.address();
-                Client::Busybox.must(&Job::put(address, "good", &sent).blksize(1428));
-                Client::Busybox.must(&Job::get(address, "good", &received).blksize(1428));
-            });
+            must(host, server, &Job::put(server.address(), "good", &sent).blksize(1428));
+            must(host, server, &Job::get(server.address(), "good", &received).blksize(1428));
             assert!(fs::read(&received).unwrap() == file);
         });
         for number in 0..FLOOD_LIMIT {
