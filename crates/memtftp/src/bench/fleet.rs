@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
-use memtftp_proto::{AskError, Client, Time};
+use memtftp_proto::{AskError, Time};
 use memtftp_udp::{BATCH, Poller, RecvBatch, SendBuffer};
 
 use crate::bench::deadlines::Deadlines;

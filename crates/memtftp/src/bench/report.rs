@@ -90,7 +90,7 @@ impl Report<'_> {
         writeln!(out, "{operation} {}", flags.url)?;
         line(out, "clients", &format!("{} on {addresses}{} ports", flags.clients, self.sockets))?;
         for ((blksize, windowsize), count) in &tally.agreed {
-            line(out, "agreed", &format!("blksize {blksize}, windowsize {windowsize}: {count}"))?;
+            line(out, "agreed", &format!("blksize {blksize}, windowsize {windowsize} ({count} transfers)"))?;
         }
         line(out, "time", &seconds(self.time.as_secs_f64()))?;
         let per_second = self.rate(tally.completed);
@@ -232,7 +232,7 @@ mod tests {
         let expected = "\
 put tftp://127.0.0.1/a
   clients      40 on as many addresses and 4 ports
-  agreed       blksize 1428, windowsize 4: 36
+  agreed       blksize 1428, windowsize 4 (36 transfers)
   time         400 ms
   completed    36, 90/s
   failed       3
