@@ -4,7 +4,9 @@
 mod common;
 
 use common::*;
-use memtftp_proto::{Datagram, DropReason, ErrorCode, Kind, Refusal, Route, SocketId, Time, Transmit};
+use memtftp_proto::{
+    Datagram, DropReason, ErrorCode, Kind, Refusal, Route, SocketId, Time, Transmit,
+};
 
 fn route(server: &Server, socket: SocketId) -> Route {
     Route { socket, peer: server.peer, local: Some("192.0.2.1".parse().unwrap()) }

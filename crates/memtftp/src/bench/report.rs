@@ -90,7 +90,11 @@ impl Report<'_> {
         writeln!(out, "{operation} {}", flags.url)?;
         line(out, "clients", &format!("{} on {addresses}{} ports", flags.clients, self.sockets))?;
         for ((blksize, windowsize), count) in &tally.agreed {
-            line(out, "agreed", &format!("blksize {blksize}, windowsize {windowsize} ({count} transfers)"))?;
+            line(
+                out,
+                "agreed",
+                &format!("blksize {blksize}, windowsize {windowsize} ({count} transfers)"),
+            )?;
         }
         line(out, "time", &seconds(self.time.as_secs_f64()))?;
         let per_second = self.rate(tally.completed);
