@@ -145,6 +145,33 @@ fn over_the_bounds_the_answer_is_busy() {
 }
 
 #[test]
+fn a_client_at_its_bound_has_room_again_however_its_transfers_end() {
+    let mut server = Server::with(|config| config.max_sessions_per_client = 1).file("f", b"x");
+    let mut now = 0;
+    for round in 0..5 {
+        let says = |server: &mut Server, request: &[u8]| {
+            server.peer.set_port(server.peer.port() + 1);
+            let sent = server.request(request);
+            assert!(!matches!(sent[..], [Say::Error(0, _)]), "round {round}: {sent:?}");
+        };
+        says(&mut server, &rrq("f", &[]));
+        server.says(&ack(1));
+        says(&mut server, &wrq("g", &[]));
+        server.says(&data(1, b"all"));
+        says(&mut server, &rrq("f", &[]));
+        server.says(&error(0, ""));
+        says(&mut server, &rrq("nowhere", &[]));
+        says(&mut server, &wrq("g", &[]));
+        // The same port again: the upload before is given up for the read.
+        assert_eq!(server.request(&rrq("f", &[])), [data(1, b"x")]);
+        now += 20_000;
+        server.run_until(now);
+    }
+    assert_eq!(server.endpoint.live_sessions(), 0);
+    server.ends_clean();
+}
+
+#[test]
 fn finished_sessions_are_forgotten_early_when_there_are_many() {
     let mut server = Server::with(|config| config.max_lingering = 10).file("f", b"x");
     for port in 0..100 {
