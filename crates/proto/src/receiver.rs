@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::block::{BlockIndex, widen};
-use crate::config::Timing;
+use crate::config::{Patience, Timing};
 use crate::control::ControlPacket;
 use crate::negotiate::Agreed;
 use crate::netascii::Decoder;
@@ -45,7 +45,7 @@ pub struct Receiver {
     /// The last acknowledgement was repeated because nothing came.
     repeated: bool,
     rtt: Rtt,
-    timing: Timing,
+    patience: Patience,
     deadline: Time,
     heard: Time,
     bytes: u64,
@@ -93,7 +93,7 @@ impl Receiver {
             repeated: false,
             deadline: now + rtt.timeout(),
             rtt,
-            timing,
+            patience: Patience::new(&timing),
             heard: now,
             bytes: 0,
             retransmissions: 0,
@@ -246,7 +246,7 @@ impl Receiver {
     }
 
     fn patience(&self) -> Duration {
-        if self.is_proven() { self.timing.patience } else { self.timing.opening_patience }
+        self.patience.with(self.is_proven())
     }
 
     fn arm(&mut self, now: Time) {
