@@ -37,6 +37,27 @@ impl Timing {
     }
 }
 
+/// The part of a [`Timing`] that a transfer needs to its end, in little room: there are very many.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    // Milliseconds: 49 days.
+    proven: u32,
+    unproven: u32,
+}
+
+impl Patience {
+    pub(crate) fn new(timing: &Timing) -> Patience {
+        let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        Patience { proven: millis(timing.patience), unproven: millis(timing.opening_patience) }
+    }
+
+    /// Silence after which a peer that has answered, or has not, is given up.
+    pub(crate) fn with(self, is_proven: bool) -> Duration {
+        let millis = if is_proven { self.proven } else { self.unproven };
+        Duration::from_millis(u64::from(millis))
+    }
+}
+
 impl Default for Timing {
     fn default() -> Timing {
         Timing {

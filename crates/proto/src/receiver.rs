@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::block::{BlockIndex, widen};
-use crate::config::Timing;
+use crate::config::{Patience, Timing};
 use crate::control::ControlPacket;
 use crate::negotiate::Agreed;
 use crate::netascii::Decoder;
@@ -15,6 +15,11 @@ use crate::time::Time;
 /// The shortest wait before an ACK is repeated. It is the sender's part to repeat first; an old one
 /// answers each spare ACK with spare DATA.
 const ACK_FLOOR: Duration = Duration::from_millis(200);
+
+/// The shortest wait before an OACK is repeated unasked. It is the writer's part to repeat its request
+/// or its block 1 first: curl, whose turn comes after 7 s, takes a second OACK for the ACK of block 1,
+/// sends what is behind it as block 1, and the file arrives without its beginning.
+const OACK_FLOOR: Duration = Duration::from_secs(8);
 
 /// Takes blocks in order and acknowledges each window (RFC 7440). Lock-step is a window of one.
 ///
@@ -45,7 +50,7 @@ pub struct Receiver {
     /// The last acknowledgement was repeated because nothing came.
     repeated: bool,
     rtt: Rtt,
-    timing: Timing,
+    patience: Patience,
     deadline: Time,
     heard: Time,
     bytes: u64,
@@ -93,7 +98,7 @@ impl Receiver {
             repeated: false,
             deadline: now + rtt.timeout(),
             rtt,
-            timing,
+            patience: Patience::new(&timing),
             heard: now,
             bytes: 0,
             retransmissions: 0,
@@ -131,7 +136,11 @@ impl Receiver {
         let last = payload.len() < usize::from(self.blksize);
         self.decode(payload, last, store)?;
         if let Some(sent) = self.sample.take() {
-            self.rtt.sample(now.since(sent));
+            // Later than that, it may be a repeated block that answers an OACK.
+            let round_trip = now.since(sent);
+            if round_trip <= self.rtt.timeout() {
+                self.rtt.sample(round_trip);
+            }
         } else if std::mem::take(&mut self.repeated) {
             self.rtt.moved_on();
         }
@@ -246,11 +255,15 @@ impl Receiver {
     }
 
     fn patience(&self) -> Duration {
-        if self.is_proven() { self.timing.patience } else { self.timing.opening_patience }
+        self.patience.with(self.is_proven())
     }
 
     fn arm(&mut self, now: Time) {
-        self.deadline = (now + self.rtt.timeout()).min(self.heard + self.patience());
+        let wait = match self.opening {
+            Some(_) => OACK_FLOOR.max(self.rtt.timeout() * 2),
+            None => self.rtt.timeout(),
+        };
+        self.deadline = (now + wait).min(self.heard + self.patience());
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::block::{BlockIndex, on_the_wire};
-use crate::config::Timing;
+use crate::config::{Patience, Timing};
 use crate::control::ControlPacket;
 use crate::joining::Joining;
 use crate::negotiate::Agreed;
@@ -67,7 +67,7 @@ pub struct Sender<C> {
     /// When to take an unclear ACK for a gap after all.
     doubt_at: Option<Time>,
     rtt: Rtt,
-    timing: Timing,
+    patience: Patience,
     /// When to send again or give up.
     deadline: Time,
     /// When to send the next burst of the window.
@@ -150,7 +150,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
             doubt_at: None,
             deadline: now + rtt.timeout(),
             rtt,
-            timing,
+            patience: Patience::new(&timing),
             burst_at: None,
             heard: now,
             unproven: true,
@@ -439,7 +439,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
     }
 
     fn patience(&self) -> Duration {
-        if self.unproven { self.timing.opening_patience } else { self.timing.patience }
+        self.patience.with(!self.unproven)
     }
 
     fn arm(&mut self, now: Time) {

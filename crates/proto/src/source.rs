@@ -17,7 +17,7 @@ enum Form {
     /// Blocks are slices of the content.
     Octet,
     /// Blocks are slices of the window in flight, encoded ahead of its use.
-    Netascii(EncodedWindow),
+    Netascii(Box<EncodedWindow>),
 }
 
 /// The netascii form of the blocks from `first` on, as many as a window holds.
@@ -59,7 +59,7 @@ impl<C: AsRef<[u8]>> Source<C> {
                     last: None,
                 };
                 window.fill(content.as_ref(), blksize, usize::from(blksize));
-                Form::Netascii(window)
+                Form::Netascii(Box::new(window))
             }
         };
         Source { content, blksize, form }

@@ -3,15 +3,16 @@
 mod refusal;
 mod request;
 mod session;
+mod table;
 mod transfer;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use foldhash::quality::RandomState;
-use slotmap::SlotMap;
 
 use self::session::{Session, State};
+use self::table::Table;
 use crate::block::BlockIndex;
 use crate::config::{Config, SocketRole};
 use crate::control::ControlPacket;
@@ -96,9 +97,8 @@ impl Run {
 pub struct Endpoint<F: Files> {
     config: Config,
     files: F,
-    sessions: SlotMap<SessionId, Session<F>>,
-    /// The session of each client port, live or lingering.
-    index: HashMap<(SocketAddr, Option<IpAddr>), SessionId, RandomState>,
+    /// Live and lingering.
+    sessions: Table<F>,
     /// Live sessions of each client address.
     clients: HashMap<IpAddr, usize, RandomState>,
     live: usize,
@@ -127,8 +127,7 @@ impl<F: Files> Endpoint<F> {
     pub fn new(config: Config, files: F) -> Endpoint<F> {
         Endpoint {
             files,
-            sessions: SlotMap::with_key(),
-            index: HashMap::default(),
+            sessions: Table::new(),
             clients: HashMap::default(),
             live: 0,
             wheel: Wheel::new(),
@@ -271,7 +270,7 @@ impl<F: Files> Endpoint<F> {
 
     /// Committed uploads whose last ACK may have to be repeated.
     pub fn dallying_sessions(&self) -> usize {
-        self.sessions.values().filter(|s| matches!(s.state, State::Dallying(_))).count()
+        self.sessions.iter().filter(|(_, s)| matches!(s.state, State::Dallying(_))).count()
     }
 
     /// Sessions that are remembered, live or finished.
@@ -334,7 +333,7 @@ impl<F: Files> Endpoint<F> {
     }
 
     fn find(&self, route: &Route) -> Option<SessionId> {
-        self.index.get(&(route.peer, route.local)).copied()
+        self.sessions.find(route)
     }
 
     /// Records the outcome of a live session; it is finished then. Gives the state it was in.
@@ -380,17 +379,15 @@ impl<F: Files> Endpoint<F> {
         queue.push_back(id);
         let oldest = if queue.len() > self.config.max_lingering { queue.pop_front() } else { None };
         self.touch(id);
-        if let Some(oldest) = oldest.filter(|oldest| self.sessions.contains_key(*oldest)) {
+        if let Some(oldest) = oldest.filter(|oldest| self.sessions.get(*oldest).is_some()) {
             self.counters.forgotten += 1;
             self.forget(oldest);
         }
     }
 
     fn forget(&mut self, id: SessionId) {
-        if let Some(session) = self.sessions.remove(id) {
-            self.index.remove(&(session.route.peer, session.route.local));
-        }
-        if self.sessions.is_empty() {
+        self.sessions.remove(id);
+        if self.sessions.len() == 0 {
             self.dallying.clear();
             self.closed.clear();
         }

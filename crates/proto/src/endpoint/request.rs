@@ -152,7 +152,6 @@ impl<F: Files> Endpoint<F> {
             queued: false,
             filed: None,
         });
-        self.index.insert((route.peer, route.local), id);
         *self.clients.entry(route.peer.ip()).or_default() += 1;
         self.live += 1;
         let Some(request) = self.sessions.get(id).and_then(Session::file_request) else { return };

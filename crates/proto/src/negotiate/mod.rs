@@ -57,10 +57,15 @@ impl TftpOption {
     }
 }
 
-/// At most one value for each option we know, in the order they were named.
+/// At most one value for each option we know, in the order they were named. Each session has one,
+/// so it is kept small.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct OptionList {
-    entries: [Option<(TftpOption, u64)>; TftpOption::ALL.len()],
+    order: [Option<TftpOption>; TftpOption::ALL.len()],
+    timeout: u8,
+    blksize: u16,
+    windowsize: u16,
+    tsize: u64,
 }
 
 impl OptionList {
@@ -68,17 +73,32 @@ impl OptionList {
         self.iter().find(|(known, _)| *known == option).map(|(_, value)| value)
     }
 
-    /// Adds an option unless it is there.
+    /// Adds an option with a value in its range, unless it is there.
     fn add(&mut self, option: TftpOption, value: u64) {
-        if self.value(option).is_none()
-            && let Some(slot) = self.entries.iter_mut().find(|slot| slot.is_none())
-        {
-            *slot = Some((option, value));
+        if self.value(option).is_some() {
+            return;
+        }
+        let Some(slot) = self.order.iter_mut().find(|slot| slot.is_none()) else { return };
+        *slot = Some(option);
+        let word = u16::try_from(value).unwrap_or(u16::MAX);
+        match option {
+            TftpOption::Blksize => self.blksize = word,
+            TftpOption::Timeout => self.timeout = u8::try_from(value).unwrap_or(u8::MAX),
+            TftpOption::Tsize => self.tsize = value,
+            TftpOption::Windowsize => self.windowsize = word,
         }
     }
 
     fn iter(&self) -> impl Iterator<Item = (TftpOption, u64)> + '_ {
-        self.entries.iter().flatten().copied()
+        self.order.iter().flatten().map(|option| {
+            let value = match option {
+                TftpOption::Blksize => u64::from(self.blksize),
+                TftpOption::Timeout => u64::from(self.timeout),
+                TftpOption::Tsize => self.tsize,
+                TftpOption::Windowsize => u64::from(self.windowsize),
+            };
+            (*option, value)
+        })
     }
 }
 
@@ -148,7 +168,7 @@ impl Agreed {
         blksize: DEFAULT_BLKSIZE,
         windowsize: 1,
         timeout: None,
-        answered: OptionList { entries: [None; TftpOption::ALL.len()] },
+        answered: OptionList { order: [None; 4], timeout: 0, blksize: 0, windowsize: 0, tsize: 0 },
     };
 
     /// The options of the OACK with their values, in the order they were asked.
