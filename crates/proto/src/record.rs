@@ -26,7 +26,7 @@ pub enum Kind {
 pub enum Outcome {
     /// The whole file travelled; an upload is committed.
     Complete,
-    /// The client asked for the size and left with an ERROR before it took a block.
+    /// The client asked for the size and then answered with an ERROR.
     Probe {
         /// The client's error code.
         code: ErrorCode,

@@ -119,17 +119,22 @@ impl<'a> Fleet<'a> {
         }
     }
 
-    /// Whether another transfer may begin.
-    fn may_begin(&self) -> bool {
+    /// Whether another transfer may begin, with this many set aside.
+    fn may_begin(&self, aside: u32) -> bool {
         match self.load.amount {
             Amount::Duration(_) => true,
-            Amount::Transfers(transfers) => self.begun < transfers,
+            Amount::Transfers(transfers) => self.begun + u64::from(aside) < transfers,
         }
     }
 
     /// Whether a client waits for its first turn.
     fn may_launch(&self) -> bool {
-        self.launched < self.pool.clients() && self.may_begin()
+        self.launched < self.pool.clients() && self.may_begin(0)
+    }
+
+    /// Whether a client may have another turn: there must be a transfer left for each that has had none.
+    fn may_repeat(&self) -> bool {
+        self.may_begin(self.pool.clients() - self.launched)
     }
 
     /// When the next client has its first turn.
@@ -141,9 +146,8 @@ impl<'a> Fleet<'a> {
     /// Begins the transfers that are due, one batch of requests at most, and sends them.
     fn begin(&mut self, now: Time) -> Result<(), FleetError> {
         for _ in 0..BATCH {
-            if !self.may_begin() {
+            if !self.may_repeat() {
                 self.idle.clear();
-                break;
             }
             let next = if self.next_launch().is_some_and(|at| at <= now) {
                 self.launched += 1;

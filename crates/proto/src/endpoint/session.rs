@@ -108,13 +108,13 @@ impl<F: Files> Session<F> {
         }
     }
 
-    /// Whether the client wanted the size only: it asked for it and took no block.
+    /// Whether the client wanted the size only: it asked for it and has not answered.
     pub(super) fn is_probe(&self) -> bool {
         let asked_size = self
             .parse_request()
             .is_some_and(|request| Asked::new(request.options).value(TftpOption::Tsize).is_some());
         match &self.state {
-            State::Sending(sender) => asked_size && sender.blocks() == 0,
+            State::Sending(sender) => asked_size && !sender.is_proven(),
             _ => false,
         }
     }
