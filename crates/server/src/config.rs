@@ -49,6 +49,8 @@ pub struct Config {
     pub transfer_ports: Option<RangeInclusive<u16>>,
     /// Worker threads; one for each core without it.
     pub workers: Option<NonZeroUsize>,
+    /// Each worker stays on one core, in turn of those that the process may use.
+    pub pin_workers: bool,
     /// How datagrams are moved.
     pub io: Io,
     /// Whether the blocks of a window leave as one where the system can cut them apart.
@@ -87,6 +89,7 @@ impl Default for Config {
             single_port: false,
             transfer_ports: None,
             workers: None,
+            pin_workers: false,
             io: Io::best(),
             gso: Gso::Auto,
             access: Access::private(),

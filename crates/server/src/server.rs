@@ -135,7 +135,8 @@ impl Server {
             let faults = server.faults.clone().map(Faults::new);
             let log = server.log_sender();
             let worker = Worker::new(endpoint, sockets, faults, log, unfinished.clone())?;
-            server.workers.push(spawn(number, worker, Arc::clone(&running))?);
+            let pin = server.config.pin_workers.then_some(number);
+            server.workers.push(spawn(number, pin, worker, Arc::clone(&running))?);
         }
         Ok(server)
     }
@@ -299,6 +300,7 @@ impl std::fmt::Debug for Server {
 /// Starts a worker's thread. `running` is held as long as it works.
 fn spawn(
     number: usize,
+    pin: Option<usize>,
     worker: (Worker, Sender<Command>),
     running: Arc<Running>,
 ) -> std::io::Result<WorkerHandle> {
@@ -306,10 +308,22 @@ fn spawn(
     let waker = worker.waker();
     let work = move || {
         let _running = running;
+        if let Some(turn) = pin {
+            pin_to_core(turn);
+        }
         worker.run();
     };
     let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(work)?;
     Ok(WorkerHandle { commands, waker, thread })
+}
+
+/// Keeps this thread on one of the cores that the process may use.
+fn pin_to_core(turn: usize) {
+    let cores = core_affinity::get_core_ids().unwrap_or_default();
+    let core = cores.get(turn % cores.len().max(1));
+    if !core.is_some_and(|core| core_affinity::set_for_current(*core)) {
+        tracing::warn!("the system does not let a worker stay on one core: start without --pin");
+    }
 }
 
 fn addresses(sockets: &WorkerSockets) -> Vec<SocketAddr> {

@@ -207,6 +207,11 @@ impl Memtftp {
         self.log()
     }
 
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The most memory that it has ever had, in bytes.
     pub fn peak_memory(&self) -> usize {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();

@@ -3,7 +3,7 @@
 /// CPU and memory of a process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Usage {
-    /// CPU seconds since it began, of children that have ended, too.
+    /// CPU seconds since it began, of its children, too.
     pub(crate) cpu: f64,
     /// Bytes of memory now.
     pub(crate) memory: u64,
@@ -37,7 +37,7 @@ impl Usage {
 #[cfg(target_os = "linux")]
 mod system {
     use procfs::net::{snmp, snmp6};
-    use procfs::process::Process;
+    use procfs::process::{Process, all_processes};
     use procfs::{WithCurrentSystemInfo, ticks_per_second};
 
     use super::Usage;
@@ -48,7 +48,12 @@ mod system {
             let process = Process::new(i32::try_from(pid).ok()?).ok()?;
             let (stat, status) = (process.stat().ok()?, process.status().ok()?);
             let ended = u64::try_from(stat.cutime.saturating_add(stat.cstime)).unwrap_or(0);
-            let ticks = stat.utime + stat.stime + ended;
+            // A server may have a process for each transfer, and those that run have not ended.
+            let children = all_processes().into_iter().flatten().filter_map(|other| {
+                let child = other.ok()?.stat().ok()?;
+                (child.ppid == stat.pid).then_some(child.utime + child.stime)
+            });
+            let ticks = stat.utime + stat.stime + ended + children.sum::<u64>();
             Some(Usage {
                 cpu: ticks as f64 / ticks_per_second() as f64,
                 memory: stat.rss_bytes().get(),

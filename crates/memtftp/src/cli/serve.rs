@@ -101,6 +101,10 @@ pub(crate) struct ServeFlags {
     #[arg(long, value_name = "N", help_heading = "Process")]
     workers: Option<NonZeroUsize>,
 
+    /// Keep each worker on a core of its own
+    #[arg(long, help_heading = "Process")]
+    pin: bool,
+
     /// How datagrams are moved [default: batched on Linux, portable elsewhere]
     #[arg(long, value_enum, help_heading = "Process")]
     io: Option<IoFlag>,
@@ -140,6 +144,7 @@ impl ServeFlags {
             single_port: self.single_port,
             transfer_ports: self.transfer_ports,
             workers: self.workers,
+            pin_workers: self.pin,
             io: self.io.map_or(defaults.io, IoFlag::meaning),
             gso: self.gso.meaning(),
             access: access(&self.allow)?,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::thread;
 
-use testkit::{Client, Job, Memtftp, Packet, Raw, bytes, data, rrq, wrq};
+use testkit::{Client, Job, Memtftp, Packet, Raw, bytes, data, rrq, wait_for, wrq};
 
 use crate::{only, serve};
 
@@ -12,6 +12,34 @@ const CLIENTS: usize = 64;
 /// Threads and file descriptors of the server.
 fn size(server: &Memtftp) -> (usize, usize) {
     (server.threads(), server.descriptors())
+}
+
+/// The cores that each worker may run on, as the system lists them.
+fn cores_of_workers(server: &Memtftp) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+    let status = |task: fs::DirEntry| fs::read_to_string(task.path().join("status")).unwrap();
+    let statuses = tasks.map(|task| status(task.unwrap()));
+    let of_workers = statuses.filter(|status| status.starts_with("Name:\tworker-"));
+    let cores = of_workers.map(|status| {
+        let line = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:\t"));
+        line.unwrap().to_owned()
+    });
+    cores.collect()
+}
+
+#[test]
+fn workers_stay_on_cores_of_their_own_if_asked() {
+    let server = serve(&["--workers", "2", "--pin"]);
+    // A worker may not have begun yet.
+    let cores = wait_for("each worker to have one core", || {
+        let cores = cores_of_workers(&server);
+        cores.iter().all(|cores| cores.parse::<u32>().is_ok()).then_some(cores)
+    });
+    let several = thread::available_parallelism().unwrap().get() > 1;
+    assert_eq!(cores.len(), 2);
+    assert_eq!(cores[0] != cores[1], several, "{cores:?}");
+    let unpinned = cores_of_workers(&serve(&["--workers", "2"]));
+    assert!(!several || unpinned.iter().all(|cores| cores.parse::<u32>().is_err()), "{unpinned:?}");
 }
 
 fn name(number: usize) -> String {
