@@ -125,8 +125,9 @@ impl Loss {
         }
         let of_ten_thousand = (percent * 100.0).round();
         let rules = format!(
-            "table inet loss {{ chain input {{ type filter hook input priority 0; \
-             udp length < 100 numgen random mod 10000 < {of_ten_thousand} drop; }} }}"
+            "add table inet loss; \
+             add chain inet loss input {{ type filter hook input priority 0; }}; \
+             add rule inet loss input udp length < 100 numgen random mod 10000 < {of_ten_thousand} drop"
         );
         let status = Command::new("nft").arg(rules).status();
         let status = status.map_err(|source| Error::Program { name: "nft", source })?;
