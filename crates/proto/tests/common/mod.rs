@@ -137,6 +137,8 @@ pub struct Server {
     pub peer: SocketAddr,
     /// The socket that the last answer came from; where the client's packets go.
     pub tid: SocketId,
+    /// Of each run that was sent: its blocks, and whether they had to leave one by one.
+    pub runs: Vec<(u16, bool)>,
     now: Time,
 }
 
@@ -156,6 +158,7 @@ impl Server {
             endpoint: Endpoint::new(config, Memory::default()),
             peer: "192.0.2.7:2000".parse().unwrap(),
             tid: LISTENING,
+            runs: Vec::new(),
             now: Time::ZERO,
         }
     }
@@ -229,6 +232,7 @@ impl Server {
                 }
                 Transmit::Run(run) => {
                     self.answered(run.route);
+                    self.runs.push((run.blocks, run.alone));
                     let bytes = self.endpoint.payload(&run).unwrap();
                     for (header, payload) in run.datagrams(bytes) {
                         sent.push(decode(&[&header[..], payload].concat()));
