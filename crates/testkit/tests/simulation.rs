@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use testkit::simulation::{Crowd, Report, Scenario, Weather, run};
+use testkit::simulation::{Crowd, Report, Scenario, Weather, run, run_against_plain_server};
 
 /// Seeds in a plain run of the tests.
 const RUNS: u64 = 2_000;
@@ -25,7 +25,12 @@ fn seeds(part: u64) -> Range<u64> {
 }
 
 fn replayed(scenario: &Scenario) -> Report {
-    run(scenario).unwrap_or_else(|error| {
+    report(scenario, run(scenario))
+}
+
+/// What came of it, or how to see it again.
+fn report(scenario: &Scenario, result: Result<Report, String>) -> Report {
+    result.unwrap_or_else(|error| {
         panic!(
             "{error}\n{scenario:?}\nreplay: MEMTFTP_SIM_SEED={} cargo test -p testkit --test simulation",
             scenario.seed
@@ -44,6 +49,20 @@ fn content_is_equal_or_the_transfer_fails_and_nothing_is_left_behind() {
     }
     println!("{} seeds: {done} transfers done, {failed} failed cleanly", seeds.end - seeds.start);
     // Most weather is bearable; if most transfers failed, the checks above would prove little.
+    assert!(seeds.end - seeds.start < 100 || done > failed * 2, "{done} done, {failed} failed");
+}
+
+#[test]
+fn the_client_gets_and_puts_at_a_server_that_knows_no_options_or_fails_cleanly() {
+    let seeds = seeds(1);
+    let (mut done, mut failed) = (0, 0);
+    for seed in seeds.clone() {
+        let scenario = Scenario::from_seed(seed);
+        let report = report(&scenario, run_against_plain_server(&scenario));
+        done += report.done;
+        failed += report.failed;
+    }
+    println!("{} seeds: {done} transfers done, {failed} failed cleanly", seeds.end - seeds.start);
     assert!(seeds.end - seeds.start < 100 || done > failed * 2, "{done} done, {failed} failed");
 }
 

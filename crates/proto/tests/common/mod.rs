@@ -1,4 +1,5 @@
-//! A client's view of an endpoint in virtual time, one datagram a step.
+//! A client's view of an endpoint in virtual time, one datagram a step; in [`client`], a server's
+//! view of a client.
 #![allow(
     dead_code,
     unreachable_pub,
@@ -13,6 +14,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use memtftp_proto::*;
+
+pub mod client;
 
 pub const LISTENING: SocketId = SocketId(0);
 
@@ -96,6 +99,8 @@ pub enum Say {
     Ack(u16),
     Oack(Vec<(String, String)>),
     Error(u16, String),
+    /// A request as it travels.
+    Request(Vec<u8>),
 }
 
 impl std::fmt::Debug for Say {
@@ -105,6 +110,7 @@ impl std::fmt::Debug for Say {
             Say::Ack(block) => write!(f, "ACK {block}"),
             Say::Oack(pairs) => write!(f, "OACK {pairs:?}"),
             Say::Error(code, text) => write!(f, "ERROR {code} {text:?}"),
+            Say::Request(bytes) => write!(f, "request {}", bytes.escape_ascii()),
         }
     }
 }
@@ -131,6 +137,8 @@ pub struct Server {
     pub peer: SocketAddr,
     /// The socket that the last answer came from; where the client's packets go.
     pub tid: SocketId,
+    /// Of each run that was sent: its blocks, and whether they had to leave one by one.
+    pub runs: Vec<(u16, bool)>,
     now: Time,
 }
 
@@ -150,6 +158,7 @@ impl Server {
             endpoint: Endpoint::new(config, Memory::default()),
             peer: "192.0.2.7:2000".parse().unwrap(),
             tid: LISTENING,
+            runs: Vec::new(),
             now: Time::ZERO,
         }
     }
@@ -223,6 +232,7 @@ impl Server {
                 }
                 Transmit::Run(run) => {
                     self.answered(run.route);
+                    self.runs.push((run.blocks, run.alone));
                     let bytes = self.endpoint.payload(&run).unwrap();
                     for (header, payload) in run.datagrams(bytes) {
                         sent.push(decode(&[&header[..], payload].concat()));
@@ -302,7 +312,14 @@ pub fn encode(say: &Say) -> Vec<u8> {
         Say::Error(code, text) => {
             Packet::Error { code: ErrorCode(*code), text: text.as_bytes() }.encode(&mut out);
         }
-        Say::Oack(_) => panic!("no client sends an OACK"),
+        Say::Oack(pairs) => {
+            out.extend([0, 6]);
+            for field in pairs.iter().flat_map(|(name, value)| [name, value]) {
+                out.extend_from_slice(field.as_bytes());
+                out.push(0);
+            }
+        }
+        Say::Request(bytes) => out.extend_from_slice(bytes),
     }
     out
 }
@@ -316,7 +333,7 @@ fn decode(bytes: &[u8]) -> Say {
         Packet::OptionAck(options) => {
             Say::Oack(options.iter().map(|(name, value)| (text(name), text(value))).collect())
         }
-        other => panic!("a server never sends {other:?}"),
+        Packet::Read(_) | Packet::Write(_) => Say::Request(bytes.to_vec()),
     }
 }
 

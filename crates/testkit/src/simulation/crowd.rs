@@ -46,7 +46,7 @@ impl Guest {
         Guest::with(address, starts, name, job, client)
     }
 
-    fn with(
+    pub(super) fn with(
         address: SocketAddr,
         starts: Time,
         name: &str,
@@ -93,7 +93,7 @@ pub(super) fn gather(scenario: &Scenario, rng: &mut Rng) -> Vec<Guest> {
     guests
 }
 
-fn address(number: usize, rng: &mut Rng) -> SocketAddr {
+pub(super) fn address(number: usize, rng: &mut Rng) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, rng.u8(1..4)], 2_000 + number as u16))
 }
 

@@ -7,9 +7,11 @@
 mod check;
 mod client;
 mod crowd;
+mod foreign;
 pub(crate) mod library;
 mod link;
 mod plain;
+mod plain_server;
 mod scenario;
 mod windowed;
 
@@ -23,6 +25,7 @@ use memtftp_proto::{
     Time, Transmit,
 };
 
+pub use foreign::run_against_plain_server;
 pub use link::Weather;
 pub use scenario::{Crowd, Report, Scenario};
 
