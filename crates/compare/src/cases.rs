@@ -30,7 +30,7 @@ pub(crate) enum Group {
     Upload,
     /// All at once: does everyone get through, and when.
     Storm,
-    /// Time through loss.
+    /// Goodput through loss.
     Loss,
 }
 
@@ -134,9 +134,9 @@ pub(crate) fn all() -> Vec<Case> {
     }
     for loss in [0.0, 0.5, 1.0, 2.0, 5.0] {
         let case = cost(1, 1428, 16, LARGE, free);
-        cases.push(Case { group: Group::Loss, until: Until::Done, loss, ..case });
+        cases.push(Case { group: Group::Loss, loss, ..case });
     }
     let case = cost(1, 1428, 64, LARGE, free);
-    cases.push(Case { group: Group::Loss, until: Until::Done, loss: 1.0, ..case });
+    cases.push(Case { group: Group::Loss, loss: 1.0, ..case });
     cases
 }

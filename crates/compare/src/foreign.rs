@@ -55,7 +55,7 @@ pub(crate) fn run(
     kind: Kind,
     client: Client,
 ) -> Result<Option<(f64, f64)>, Error> {
-    let server = Server::start(places, kind, LARGE.size)?;
+    let server = Server::start(places, kind, LARGE)?;
     let to = tempfile::tempdir().map_err(Error::Socket)?;
     let (begun, before) = (Instant::now(), server.cpu());
     for _ in 0..TRANSFERS {

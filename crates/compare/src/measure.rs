@@ -35,7 +35,9 @@ pub(crate) fn run(
     case: &Case,
     seconds: f64,
 ) -> Result<Measured, Error> {
-    let server = Server::start(places, kind, case.file.size)?;
+    let server = Server::start(places, kind, case.file)?;
+    // Some servers wait for seconds at each loss.
+    let seconds = if case.loss > 0.0 { seconds.max(5.0) } else { seconds };
     let mut command = load(places, case, &format!("{seconds}s"));
     command.args(["--server-pid", &server.pid().to_string()]);
     let _loss = Loss::begin(case.loss)?;
@@ -63,7 +65,7 @@ pub(crate) struct Counted {
 
 /// Counts while a load runs. It is a run of its own, since counting costs time.
 pub(crate) fn count(places: &Places, kind: Kind, case: &Case) -> Result<Counted, Error> {
-    let server = Server::start(places, kind, case.file.size)?;
+    let server = Server::start(places, kind, case.file)?;
     let mut perf = Command::new("perf");
     perf.args(["stat", "-x", ",", "-e", "raw_syscalls:sys_enter,instructions", "-p"]);
     perf.arg(server.pid().to_string()).stderr(Stdio::piped());
@@ -110,6 +112,11 @@ fn load(places: &Places, case: &Case, duration: &str) -> Command {
         command.args(["--put", "--size", &case.file.size.to_string()]);
     }
     let name = if case.is_upload() { "upload" } else { case.file.name };
+    if !case.is_upload() {
+        // Without it the load reads the file first to know what is right.
+        let path = places.root.join(name);
+        command.arg("--file").arg(format!("{name}={}", path.display()));
+    }
     command.arg(format!("tftp://127.0.0.1/{name}"));
     command
 }

@@ -160,10 +160,13 @@ fn storms(text: &mut String, results: &Results) {
 }
 
 fn losses(text: &mut String, results: &Results) {
-    head(text, "16 MiB through loss each way, in seconds", "load");
+    head(text, "16 MiB through loss each way, in seconds, from the goodput", "load");
     for (index, case) in results.of(Group::Loss) {
         row(text, &case.name(), |kind| match case.suits(kind) {
-            true => storm(results, index, case, kind).replace(" s", ""),
+            true => {
+                let goodput = results.median(index, kind, |run| run.bytes_per_second);
+                number(goodput.map(|goodput| case.file.size as f64 / goodput), 2)
+            }
             false => "-".to_owned(),
         });
     }

@@ -12,6 +12,7 @@ use procfs::process::{Process, all_processes};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::Error;
+use crate::cases::File;
 
 /// The processor that servers run on.
 pub(crate) const SERVER_CPU: &str = "0";
@@ -68,7 +69,7 @@ impl Places {
         self.programs.join("memtftp")
     }
 
-    fn command(&self, kind: Kind, size: usize) -> Command {
+    fn command(&self, kind: Kind, file: File) -> Command {
         let program = match kind {
             Kind::Memtftp => self.memtftp(),
             Kind::Reference => self.programs.join("examples/reference"),
@@ -85,7 +86,7 @@ impl Places {
                 .args(["serve", "--listen", "127.0.0.1:69", "--workers", "1", "--preload"])
                 .arg(root)
                 .args(["--request-log", "/dev/null"]),
-            Kind::Reference => command.args(["127.0.0.1:69", &size.to_string()]),
+            Kind::Reference => command.arg("127.0.0.1:69").arg(self.root.join(file.name)),
             Kind::Dnsmasq => command
                 .args(["--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root"])
                 .args(["--pid-file=", "--enable-tftp", "--tftp-no-fail", "--tftp-max=20000"])
@@ -115,8 +116,10 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts it and waits until it has the port.
-    pub(crate) fn start(places: &Places, kind: Kind, size: usize) -> Result<Server, Error> {
-        let mut command = places.command(kind, size);
+    ///
+    /// The reference loop has only `file`.
+    pub(crate) fn start(places: &Places, kind: Kind, file: File) -> Result<Server, Error> {
+        let mut command = places.command(kind, file);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let child = command.spawn().map_err(|source| Error::Program { name: "taskset", source })?;
         let mut server = Server { child };

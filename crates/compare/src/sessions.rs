@@ -21,7 +21,7 @@ const REQUEST: &[u8] = b"\0\x01small\0octet\0tsize\x000\0blksize\x001428\0";
 /// Opens `count` transfers, each from a loopback address of its own, and gives the bytes of memory
 /// that the server has for each. `None` if it does not answer them all.
 pub(crate) fn memory(places: &Places, kind: Kind, count: u32) -> Result<Option<f64>, Error> {
-    let server = Server::start(places, kind, SMALL.size)?;
+    let server = Server::start(places, kind, SMALL)?;
     let before = server.memory();
     let answered = open(count).map_err(Error::Socket)?;
     let memory = server.memory().saturating_sub(before);

@@ -1,11 +1,11 @@
 //! The floor that the server is measured against: batches of system calls, and next to no protocol.
 //!
 //! It answers each request with the options asked, and each ACK with the window behind it. It
-//! knows no client, sends nothing twice and reads no file. What a server costs above this is its
+//! knows no client and no name, and sends nothing twice. What a server costs above this is its
 //! own; what this costs is the system's.
 //!
 //! ```console
-//! $ cargo run --release -p memtftp-udp --example reference -- 127.0.0.1:6969 65536
+//! $ cargo run --release -p memtftp-udp --example reference -- 127.0.0.1:6969 FILE
 //! 127.0.0.1:6969
 //! ```
 
@@ -21,11 +21,10 @@ const BUFFER: usize = 8 << 20;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, address, size] = &arguments[..] else {
-        return Err("usage: reference IP:PORT BYTES".into());
+    let [_, address, path] = &arguments[..] else {
+        return Err("usage: reference IP:PORT FILE".into());
     };
-    let size = size.parse()?;
-    let file: Vec<u8> = (0..size).map(|at: usize| at as u8).collect();
+    let file = std::fs::read(path)?;
     let options = BindOptions { recv_buffer: BUFFER, send_buffer: BUFFER, ..Default::default() };
     let socket = Arc::new(Socket::bind(address.parse()?, &options)?);
     println!("{}", socket.local_addr());
