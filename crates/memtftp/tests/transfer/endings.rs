@@ -185,6 +185,7 @@ fn a_full_disk_keeps_what_was_there() {
     let done = shell(&format!("exec unshare --mount sh -c '{script}'"), server.directory());
     assert!(done.output.contains("code 1\nfile\nold"), "{done:?}");
     assert!(done.output.contains("make room there"), "{done:?}");
+    assert!(!done.output.contains(".part"), "the name of the part only confuses: {done:?}");
     let log = server.stop();
     assert!(log[1].is(&[("outcome", "aborted"), ("code", "3")]), "{log:#?}");
 }
