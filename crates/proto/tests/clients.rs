@@ -299,3 +299,18 @@ fn a_server_that_falls_silent_is_given_up() {
         assert_eq!(last, expected);
     }
 }
+
+/// RFC 1123 section 4.2.3.1: the Sorcerer's Apprentice.
+#[test]
+fn acks_that_come_twice_bring_nothing_twice() {
+    let file = bytes(1_500);
+    let mut guest = Guest::put(Ask::plain("a"), &file);
+    guest.sent(0);
+    for (block, part) in file.chunks(512).enumerate() {
+        let block = block as u16;
+        assert_eq!(guest.hears(1, &encode(&ack(block))), [encode(&data(block + 1, part))]);
+        assert!(guest.hears(1, &encode(&ack(block))).is_empty());
+    }
+    assert!(guest.hears(2, &encode(&ack(3))).is_empty());
+    assert_eq!(guest.client.outcome(), Some(&Ok(())));
+}
