@@ -1,5 +1,6 @@
 //! One attempt: the core's client with a socket and a clock.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use crate::target::Target;
 /// Bytes of kernel memory asked for datagrams that wait to be read. Ordinary users get less.
 const RECV_BUFFER: usize = 4 << 20;
 
-/// Batches taken before what they ask for is looked after.
-const MAX_BATCHES: usize = 4;
+/// Bytes of a get that are collected before the target gets them.
+const COLLECTED: usize = 64 << 10;
 
 /// The longest wait for room to send: the core's deadlines pass meanwhile.
 const ROOM: Duration = Duration::from_millis(100);
@@ -43,6 +44,8 @@ pub(crate) struct Driver {
     poller: Poller,
     batch: RecvBatch,
     buffer: SendBuffer,
+    /// What has arrived and the target has not got: less than [`COLLECTED`], and a batch.
+    collected: Vec<u8>,
     origin: Instant,
 }
 
@@ -56,8 +59,8 @@ impl Driver {
         let socket = Arc::new(Socket::bind(local, &options).map_err(io::Error::other)?);
         let mut poller = Poller::new()?;
         poller.add(&socket, KEY)?;
-        let (batch, buffer) = (RecvBatch::new(), SendBuffer::new());
-        Ok(Driver { socket, poller, batch, buffer, origin: Instant::now() })
+        let (batch, buffer, collected) = (RecvBatch::new(), SendBuffer::new(), Vec::new());
+        Ok(Driver { socket, poller, batch, buffer, collected, origin: Instant::now() })
     }
 
     /// Bytes of datagrams that the system keeps for us.
@@ -84,19 +87,25 @@ impl Driver {
         cancel: &Cancel,
         mut progress: impl FnMut(&Core<&[u8]>),
     ) -> Result<(), Stop> {
+        self.collected.clear();
+        let mut more = false;
         loop {
             if cancel.is_cancelled() {
                 return self.cancel(core);
             }
             self.send(core)?;
-            let Some(deadline) = core.poll_timeout() else { break };
-            self.wait(deadline).map_err(Stop::System)?;
-            if let Err(error) = self.receive(core, target) {
-                self.send(core)?;
-                return Err(error);
+            // Behind the ACK: the server sends the next window meanwhile.
+            if self.collected.len() >= COLLECTED {
+                self.write(core, target)?;
             }
+            let Some(deadline) = core.poll_timeout() else { break };
+            if !more {
+                self.wait(deadline).map_err(Stop::System)?;
+            }
+            more = self.receive(core).map_err(Stop::System)?;
             core.handle_timeout(self.now());
             if core.is_received() {
+                self.write(core, target)?;
                 self.keep(core, target)?;
             }
             progress(core);
@@ -115,19 +124,24 @@ impl Driver {
         if done { Ok(()) } else { Err(Stop::Cancelled) }
     }
 
+    /// Gives the target what was collected.
+    fn write(&mut self, core: &mut Core<&[u8]>, target: &mut dyn Target) -> Result<(), Stop> {
+        target.write(&self.collected).or_else(|error| self.cannot_store(core, error))?;
+        self.collected.clear();
+        Ok(())
+    }
+
     /// The server hears that we have the file only once that is true.
     fn keep(&mut self, core: &mut Core<&[u8]>, target: &mut dyn Target) -> Result<(), Stop> {
-        match target.keep() {
-            Ok(()) => {
-                core.commit(self.now());
-                Ok(())
-            }
-            Err(error) => {
-                core.abort(ErrorCode::FULL, "the client cannot store the file");
-                self.send(core)?;
-                Err(Stop::Target(error))
-            }
-        }
+        target.keep().or_else(|error| self.cannot_store(core, error))?;
+        core.commit(self.now());
+        Ok(())
+    }
+
+    fn cannot_store(&mut self, core: &mut Core<&[u8]>, error: io::Error) -> Result<(), Stop> {
+        core.abort(ErrorCode::FULL, "the client cannot store the file");
+        self.send(core)?;
+        Err(Stop::Target(error))
     }
 
     fn wait(&mut self, deadline: Time) -> io::Result<()> {
@@ -135,22 +149,18 @@ impl Driver {
         self.poller.wait(Some(timeout)).map(drop)
     }
 
-    /// Takes what waits in the socket, answering batch by batch.
-    fn receive(&mut self, core: &mut Core<&[u8]>, target: &mut dyn Target) -> Result<(), Stop> {
-        for _ in 0..MAX_BATCHES {
-            self.socket.recv(&mut self.batch).map_err(Stop::System)?;
-            let now = self.now();
-            for datagram in self.batch.iter() {
-                let store = |bytes: &[u8]| target.write(bytes);
-                core.handle_datagram(now, datagram.peer, datagram.payload, store)
-                    .map_err(Stop::Target)?;
-            }
-            if !self.batch.is_full() {
-                break;
-            }
-            self.send(core)?;
+    /// Takes a batch of what waits in the socket; true if there may be more.
+    fn receive(&mut self, core: &mut Core<&[u8]>) -> io::Result<bool> {
+        self.socket.recv(&mut self.batch)?;
+        let now = Time::ZERO + self.origin.elapsed();
+        for datagram in self.batch.iter() {
+            let collect = |bytes: &[u8]| {
+                self.collected.extend_from_slice(bytes);
+                Ok::<(), Infallible>(())
+            };
+            let Ok(()) = core.handle_datagram(now, datagram.peer, datagram.payload, collect);
         }
-        Ok(())
+        Ok(self.batch.is_full())
     }
 
     /// Sends all that the core has to send.

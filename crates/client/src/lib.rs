@@ -37,3 +37,8 @@ pub use error::Error;
 pub use memtftp_proto::{AskError, ErrorCode, Failure, Mode};
 pub use transfer::{Progress, Report};
 pub use url::{DEFAULT_PORT, Url, UrlError};
+
+/// The example of the README is true.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

@@ -1,13 +1,10 @@
 //! Where the bytes of a get go.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufWriter, Seek, Write};
+use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
-
-/// Bytes that are collected before the system gets them. Larger blocks are not copied here.
-const BUFFER: usize = 32 << 10;
+use tempfile::TempPath;
 
 /// Takes the bytes of one file, possibly of several attempts at it.
 pub(crate) trait Target {
@@ -17,7 +14,7 @@ pub(crate) trait Target {
     /// Forgets what was written; false if that cannot be undone.
     fn restart(&mut self) -> io::Result<bool>;
 
-    /// Takes the next bytes.
+    /// Takes the next bytes, many at a time.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
     /// All is there: keeps it for good.
@@ -69,13 +66,12 @@ impl Target for Vec<u8> {
 /// Something that only goes forward, such as a pipe or a device.
 pub(crate) struct Stream<W: Write> {
     what: String,
-    writer: BufWriter<W>,
+    writer: W,
     started: bool,
 }
 
 impl<W: Write> Stream<W> {
     pub(crate) fn new(what: impl Into<String>, writer: W) -> Stream<W> {
-        let writer = BufWriter::with_capacity(BUFFER, writer);
         Stream { what: what.into(), writer, started: false }
     }
 }
@@ -104,8 +100,10 @@ impl<W: Write> Target for Stream<W> {
 /// Its bytes are given to the system, which writes them to the disk when it likes, as with `cp`.
 pub(crate) struct Beside {
     path: PathBuf,
-    /// In the same directory, so that renaming is possible. Removed when dropped.
-    writer: Option<BufWriter<NamedTempFile>>,
+    file: File,
+    /// The file's name until then, in the same directory, so that renaming is possible. The file is
+    /// removed when this is dropped; `None` once it has its name.
+    part: Option<TempPath>,
 }
 
 /// The target for a path: beside a file, but right into a device or a pipe.
@@ -131,15 +129,12 @@ impl Beside {
             return Err(io::ErrorKind::InvalidFilename.into());
         }
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        // Opened here: the errors of a `NamedTempFile` tell its name, which would only confuse.
+        let open = |part: &Path| OpenOptions::new().write(true).create_new(true).open(part);
         let mut builder = tempfile::Builder::new();
-        builder.prefix(".memtftp-").suffix(".part");
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(parent.unwrap_or(Path::new(".")));
-        // Its name in the message would only confuse.
-        let file = file.map_err(|error| io::Error::from(error.kind()))?;
-        let writer = Some(BufWriter::with_capacity(BUFFER, file));
-        Ok(Beside { path, writer })
+        let builder = builder.prefix(".memtftp-").suffix(".part");
+        let (file, part) = builder.make_in(parent.unwrap_or(Path::new(".")), open)?.into_parts();
+        Ok(Beside { path, file, part: Some(part) })
     }
 }
 
@@ -149,24 +144,23 @@ impl Target for Beside {
     }
 
     fn restart(&mut self) -> io::Result<bool> {
-        let Some(writer) = &mut self.writer else { return Ok(false) };
-        writer.rewind()?;
-        writer.get_ref().as_file().set_len(0)?;
+        self.file.rewind()?;
+        self.file.set_len(0)?;
         Ok(true)
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.writer.as_mut().map_or(Ok(()), |writer| writer.write_all(bytes))
+        self.file.write_all(bytes)
     }
 
     fn keep(&mut self) -> io::Result<()> {
-        let Some(writer) = self.writer.take() else { return Ok(()) };
-        let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
         if let Ok(old) = fs::metadata(&self.path) {
-            file.as_file().set_permissions(old.permissions())?;
+            self.file.set_permissions(old.permissions())?;
         }
-        file.persist(&self.path).map_err(|error| error.error)?;
-        Ok(())
+        match self.part.take() {
+            Some(part) => part.persist(&self.path).map_err(|error| error.error),
+            None => Ok(()),
+        }
     }
 }
 
@@ -230,6 +224,8 @@ mod tests {
         let error = |path: &Path| at(path).map(|_| ()).unwrap_err().kind();
         assert_eq!(error(directory.path()), io::ErrorKind::IsADirectory);
         assert_eq!(error(&directory.path().join("no/a")), io::ErrorKind::NotFound);
+        let text = at(&directory.path().join("no/a")).map(drop).unwrap_err().to_string();
+        assert!(!text.contains(".part"), "{text}");
     }
 
     #[test]

@@ -137,7 +137,7 @@ fn host_and_port(authority: &str) -> Result<(String, u16), UrlError> {
         None => {
             let (host, port) = authority.split_once(':').unwrap_or((authority, ""));
             let host = percent_decode_str(host).decode_utf8_lossy().into_owned();
-            let odd = |c: char| c.is_whitespace() || c.is_control() || "@[]%".contains(c);
+            let odd = |c: char| c.is_whitespace() || c.is_control() || "@[]%;?#".contains(c);
             if host.contains(odd) || port.contains(':') {
                 return Err(UrlError::Host(authority.into()));
             }
@@ -215,6 +215,7 @@ mod tests {
         assert_eq!(error("tftp://::1/a"), UrlError::Host("::1".into()));
         assert_eq!(error("tftp://[h]/a"), UrlError::Host("h".into()));
         assert_eq!(error("tftp://[::1]x/a"), UrlError::Host("[::1]x".into()));
+        assert_eq!(error("tftp://h;mode=octet"), UrlError::Host("h;mode=octet".into()));
         assert_eq!(error("tftp://h:0/a"), UrlError::Port("0".into()));
         assert_eq!(error("tftp://h:65536/a"), UrlError::Port("65536".into()));
         assert_eq!(error("tftp://h/a;mode=mail"), UrlError::Mode("mail".into()));

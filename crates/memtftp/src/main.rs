@@ -47,7 +47,7 @@ fn run() -> Result<(), Failure> {
         .init();
     match cli.command {
         Command::Serve(flags) => serve::run(*flags).map_err(|error| error.to_string())?,
-        Command::Bench(flags) => bench::run(&flags).map_err(|error| error.to_string())?,
+        Command::Bench(flags) => bench::run(&flags)?,
         Command::Get(flags) => transfer::get(&flags)?,
         Command::Put(flags) => transfer::put(&flags)?,
         Command::Completions(flags) => manual::completions(flags.shell)?,

@@ -2,16 +2,14 @@
 
 use std::io::{self, IsTerminal};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use memtftp_client::Progress;
+use indicatif::{BinaryBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use memtftp_client::{Progress, Report};
 
 /// While the size is known.
 const BAR: &str =
     "{msg} {percent:>3}% [{bar:25}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left";
 /// While it is not.
 const SPINNER: &str = "{msg} {spinner} {bytes} {binary_bytes_per_sec}";
-/// In the end.
-const DONE: &str = "{msg} {bytes} in {elapsed}, {binary_bytes_per_sec}";
 
 /// One line on standard error, if that is a terminal.
 pub(crate) struct Bar(ProgressBar);
@@ -41,16 +39,25 @@ impl Bar {
         }
     }
 
-    /// Leaves a line about the whole.
-    pub(crate) fn done(&self) {
-        self.0.set_style(style(DONE));
-        self.0.abandon();
+    /// Leaves a line about the whole. It is the report's: this has watched a failed attempt, too.
+    pub(crate) fn done(&self, report: &Report) {
+        let line = format!("{} {}", self.0.message(), summary(report));
+        self.0.println(line);
+        self.0.finish_and_clear();
     }
 
     /// Leaves nothing.
     pub(crate) fn failed(&self) {
         self.0.finish_and_clear();
     }
+}
+
+/// How much, how long and how fast.
+fn summary(report: &Report) -> String {
+    let seconds = report.duration.as_secs_f64();
+    let rate = (report.bytes as f64 / seconds.max(1e-6)) as u64;
+    let time = if seconds < 10.0 { format!("{seconds:.3} s") } else { format!("{seconds:.0} s") };
+    format!("{} in {time}, {}/s", BinaryBytes(report.bytes), BinaryBytes(rate))
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -64,8 +71,27 @@ mod tests {
 
     #[test]
     fn the_templates_are_understood() {
-        for template in [BAR, SPINNER, DONE] {
+        for template in [BAR, SPINNER] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
+    }
+
+    #[test]
+    fn the_end_tells_the_rate_of_the_whole() {
+        let report = |bytes, millis| {
+            let peer = "192.0.2.1:1069".parse().unwrap();
+            let duration = std::time::Duration::from_millis(millis);
+            summary(&Report {
+                peer,
+                bytes,
+                blksize: 512,
+                windowsize: 1,
+                retransmissions: 0,
+                duration,
+            })
+        };
+        assert_eq!(report(100 << 20, 250), "100.00 MiB in 0.250 s, 400.00 MiB/s");
+        assert_eq!(report(0, 0), "0 B in 0.000 s, 0 B/s");
+        assert_eq!(report(30_000, 30_000), "29.30 KiB in 30 s, 1000 B/s");
     }
 }

@@ -69,9 +69,12 @@ impl Transfers {
         let name = url.file_name().unwrap_or_default();
         let bar = Bar::new(String::from_utf8_lossy(name).escape_debug().to_string(), shown);
         let result = transfer(&self.client.clone().on_progress(bar.listener()));
-        let Err(error) = result else {
-            bar.done();
-            return Ok(());
+        let error = match result {
+            Ok(report) => {
+                bar.done(&report);
+                return Ok(());
+            }
+            Err(error) => error,
         };
         bar.failed();
         if let (Error::Cancelled, Some(signal)) = (&error, self.interrupt.signal()) {

@@ -25,7 +25,7 @@ pub use host::Host;
 pub use log::{Line, unescape};
 pub use network::{Counts, Network};
 pub use packet::{Options, Packet, ack, data, error, request, rrq, wrq};
-pub use program::{Failed, Memtftp, Signal, read_log, unprivileged};
+pub use program::{Failed, Memtftp, Signal, read_log, signal, unprivileged};
 pub use raw::Raw;
 pub use spoof::Spoofer;
 

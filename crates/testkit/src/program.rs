@@ -166,7 +166,7 @@ impl Memtftp {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        self::signal(&self.child, signal);
     }
 
     /// Stops it where it is, until it gets `SIGCONT`.
@@ -243,6 +243,14 @@ impl Drop for Memtftp {
             log.lines().rev().take(20).for_each(|line| eprintln!("{line}"));
         }
     }
+}
+
+/// Sends a program a signal.
+///
+/// # Panics
+/// It has ended and was waited for.
+pub fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
 }
 
 /// The complete lines of a request log; a file that is not there has none.

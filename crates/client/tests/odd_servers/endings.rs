@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use memtftp_client::{Cancel, Error};
 use testkit::{Packet, bytes, data};
 
-use crate::{Odd, against, client, names, patient};
+use crate::{Odd, against, client, names, oack, patient};
 
 /// A directory with an old file, which the get is to replace.
 fn old_file() -> (tempfile::TempDir, PathBuf) {
@@ -68,13 +68,21 @@ fn a_get_that_starts_over_has_every_byte_once() {
 }
 
 #[test]
-fn a_stream_does_not_start_over_behind_its_first_byte() {
-    let mut got = Vec::new();
+fn a_stream_does_not_start_over_once_it_has_a_byte() {
+    let (mut got, block) = (Vec::new(), vec![b'x'; 40_000]);
     let serve = |odd: &Odd| {
-        first_block(odd);
+        let (_, to) = odd.request();
+        odd.send(to, &oack(&[("blksize", "40000")]));
+        assert_eq!(odd.next(), Packet::Ack(0));
+        for number in 1..=2 {
+            odd.send(to, &data(number, &block));
+            assert_eq!(odd.next(), Packet::Ack(number));
+        }
     };
-    let error = against(serve, |url| client().retries(5).get(&url, &mut got)).unwrap_err();
+    let client = client().blksize(40_000).windowsize(1).retries(5);
+    let error = against(serve, |url| client.get(&url, &mut got)).unwrap_err();
     assert!(matches!(error, Error::TimedOut { answered: true, .. }), "{error}");
+    assert_eq!(got, [block.clone(), block].concat());
 }
 
 /// A disk with room for so many bytes.

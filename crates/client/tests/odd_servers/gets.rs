@@ -88,7 +88,8 @@ fn options_in_an_oack() {
                 let start = (block - 1) * 256;
                 odd.send(to, &data(block as u16, &file[start..file.len().min(start + 256)]));
             }
-            assert_eq!(odd.next(), Packet::Ack(*window.end() as u16));
+            // A client that did not get all of it in time says how far it is.
+            while odd.next() != Packet::Ack(*window.end() as u16) {}
         }
     };
     let client = patient().on_progress(move |progress| hear.lock().unwrap().push(progress));
@@ -175,13 +176,10 @@ fn packets_that_come_twice() {
         };
         twice(&oack(&[("blksize", "512")]));
         assert_eq!(odd.next(), Packet::Ack(0));
-        let mut last = Packet::Ack(0);
         for block in 1..=4 {
             let start = (block - 1) * 512;
             twice(&data(block as u16, &file[start..file.len().min(start + 512)]));
-            let next = odd.next_but(&last);
-            assert_eq!(next, Packet::Ack(block as u16));
-            last = next;
+            assert_eq!(odd.next(), Packet::Ack(block as u16));
         }
     };
     assert_eq!(against(serve, |url| patient().get_bytes(&url)).unwrap(), file);

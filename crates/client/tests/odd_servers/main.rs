@@ -8,6 +8,7 @@ mod puts;
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
+use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ struct Odd {
     listening: UdpSocket,
     transfer: UdpSocket,
     stranger: UdpSocket,
+    /// What [`Odd::next`] gave.
+    seen: Mutex<Vec<Packet>>,
 }
 
 impl Odd {
@@ -28,7 +31,7 @@ impl Odd {
             socket.set_read_timeout(Some(DEADLINE)).unwrap();
             socket
         };
-        Odd { listening: socket(), transfer: socket(), stranger: socket() }
+        Odd { listening: socket(), transfer: socket(), stranger: socket(), seen: Mutex::default() }
     }
 
     /// The next request, and who sent it.
@@ -41,16 +44,14 @@ impl Odd {
         self.transfer.send_to(packet, to).unwrap();
     }
 
-    /// The next packet at the port of the transfer.
+    /// The next packet at the port of the transfer that has not been there before: where the
+    /// processor is busy, a client may send again at any time.
     fn next(&self) -> Packet {
-        Packet::decode(&receive(&self.transfer).0)
-    }
-
-    /// Takes packets as long as they repeat `old`; gives the first other one.
-    fn next_but(&self, old: &Packet) -> Packet {
+        let mut seen = self.seen.lock().unwrap();
         loop {
-            let next = self.next();
-            if next != *old {
+            let next = Packet::decode(&receive(&self.transfer).0);
+            if !seen.contains(&next) {
+                seen.push(next.clone());
                 return next;
             }
         }

@@ -70,25 +70,6 @@ fn a_window_comes_at_once() {
     assert_eq!((report.windowsize, report.bytes), (4, 2560));
 }
 
-/// RFC 1123 section 4.2.3.1: the Sorcerer's Apprentice.
-#[test]
-fn acks_that_come_twice_bring_nothing_twice() {
-    let file = bytes(1500);
-    let serve = |odd: &Odd| {
-        let (_, to) = odd.request();
-        for block in 0..=3 {
-            odd.send(to, &ack(block));
-            odd.send(to, &ack(block));
-            if block < 3 {
-                assert!(matches!(odd.next(), Packet::Data(next, _) if next == block + 1));
-            }
-        }
-        odd.transfer.set_nonblocking(true).unwrap();
-        assert!(odd.transfer.recv(&mut [0; 600]).is_err(), "a block came twice");
-    };
-    against(serve, |url| patient().put_bytes(&url, &file)).unwrap();
-}
-
 #[test]
 fn refusals() {
     for code in [2, 3, 6] {
@@ -118,9 +99,9 @@ fn a_cancelled_put_tells_the_server() {
     let serve = |odd: &Odd| {
         let (_, to) = odd.request();
         odd.send(to, &ack(0));
-        let first = odd.next();
+        assert!(matches!(odd.next(), Packet::Data(1, _)));
         cancel.cancel();
-        assert_eq!(odd.next_but(&first).refusal().0, 0);
+        assert_eq!(odd.next().refusal().0, 0);
     };
     let client = patient().cancelled_by(&cancel);
     let error = against(serve, |url| client.put_bytes(&url, &bytes(2_000))).unwrap_err();

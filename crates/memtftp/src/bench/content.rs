@@ -14,7 +14,7 @@ const SHIFTS: u32 = 4_093;
 /// Shared bytes, or a part of them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Bytes {
-    shared: Arc<[u8]>,
+    shared: Arc<Vec<u8>>,
     range: Range<usize>,
 }
 
@@ -22,7 +22,7 @@ impl Bytes {
     /// All of `bytes`.
     pub(crate) fn new(bytes: Vec<u8>) -> Bytes {
         let range = 0..bytes.len();
-        Bytes { shared: bytes.into(), range }
+        Bytes { shared: Arc::new(bytes), range }
     }
 }
 

@@ -68,7 +68,7 @@ impl fmt::Display for Kind {
             Kind::GaveUpBeforeAnswer => "gave up, never answered",
             Kind::GaveUpAfterAnswer => "gave up after an answer",
             Kind::BadContent => {
-                "bad content: not what was read before the load, so it has changed or is damaged"
+                "bad content: not what it is compared with, so it has changed or is damaged"
             }
             Kind::Protocol => "against the protocol",
         })

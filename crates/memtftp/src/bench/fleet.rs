@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
+use memtftp_client::Cancel;
 use memtftp_proto::{AskError, Time};
 use memtftp_udp::{BATCH, Poller, RecvBatch, SendBuffer};
 
@@ -20,10 +21,14 @@ const MAX_BATCHES: usize = 4;
 /// Blocks of one run, at most: what a client sends before the next has its turn.
 const MAX_RUN: u16 = 32;
 
+/// The longest wait before it is looked whether a signal came.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Clients that make one load together.
 pub(crate) struct Fleet<'a> {
     load: &'a Load,
     pool: &'a Pool,
+    cancel: &'a Cancel,
     members: Vec<Member>,
     /// What each client is to do instead of what the mix says; used once.
     orders: Option<Vec<Option<usize>>>,
@@ -51,7 +56,7 @@ pub(crate) struct Fleet<'a> {
 
 impl<'a> Fleet<'a> {
     /// A fleet that is ready to begin.
-    pub(crate) fn new(load: &'a Load, pool: &'a Pool) -> io::Result<Fleet<'a>> {
+    pub(crate) fn new(load: &'a Load, pool: &'a Pool, cancel: &'a Cancel) -> io::Result<Fleet<'a>> {
         let mut poller = Poller::new()?;
         for (key, socket) in pool.sockets().iter().enumerate() {
             poller.add(socket, key)?;
@@ -59,6 +64,7 @@ impl<'a> Fleet<'a> {
         Ok(Fleet {
             load,
             pool,
+            cancel,
             members: (0..pool.clients()).map(|number| Member::new(number, load.seed)).collect(),
             orders: None,
             outboxes: pool.sockets().iter().map(|_| Outbox::default()).collect(),
@@ -113,6 +119,7 @@ impl<'a> Fleet<'a> {
 
     fn is_over(&self, now: Time) -> bool {
         match self.load.amount {
+            _ if self.cancel.is_cancelled() => true,
             Amount::Duration(duration) => now >= Time::ZERO + duration,
             // Those that stay to repeat their last ACK are waited for.
             Amount::Transfers(_) => self.open == 0 && self.idle.is_empty() && !self.may_launch(),
@@ -204,7 +211,7 @@ impl<'a> Fleet<'a> {
             Amount::Transfers(_) => None,
         };
         let next = [self.deadlines.next(), self.next_launch(), end].into_iter().flatten().min();
-        next.map(|at| at.since(now))
+        Some(next.map_or(LOOK, |at| at.since(now)).min(LOOK))
     }
 
     /// Takes what waits at one socket, answering batch by batch. Gives how many datagrams it were.
@@ -310,9 +317,9 @@ impl<'a> Fleet<'a> {
         Ok(())
     }
 
-    /// Ends what still runs when the time is over.
+    /// Ends what still runs when the time is over, or a signal came.
     fn cut_off(&mut self, now: Time) {
-        if matches!(self.load.amount, Amount::Duration(_)) {
+        if matches!(self.load.amount, Amount::Duration(_)) || self.cancel.is_cancelled() {
             self.last = now;
         }
         for client in 0..self.pool.clients() {

@@ -33,10 +33,12 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use memtftp_client::{Client, Error};
+use memtftp_client::{Cancel, Client, Error, Url};
 use thiserror::Error;
 
 use crate::cli::{BenchFlags, Known, Share};
+use crate::exit::{self, Failure};
+use crate::interrupt::Interrupt;
 
 use self::content::File;
 use self::fleet::{Fleet, FleetError};
@@ -59,7 +61,7 @@ pub(crate) enum BenchError {
     File { path: PathBuf, error: io::Error },
     #[error("--size is too large")]
     Size,
-    #[error("cannot read {name}, to compare with: {error}")]
+    #[error("cannot read {name}, to compare with: {}", exit::line(.error))]
     Reference { name: String, error: Error },
     #[error("{0} was not the same when read twice: give --file {0}=PATH to say what it contains")]
     Changes(String),
@@ -75,18 +77,41 @@ pub(crate) enum BenchError {
     Failed { failed: u64, all: u64 },
     #[error("{0} of the files written were not the same when read back")]
     NotStored(u64),
+    #[error("cannot listen to signals: {0}")]
+    Signals(io::Error),
+    #[error("interrupted: the load was cut off")]
+    Interrupted(u8),
 }
 
-/// Loads a server and reports.
+impl From<BenchError> for Failure {
+    fn from(error: BenchError) -> Failure {
+        let code = match error {
+            BenchError::Interrupted(signal) => exit::SIGNAL + signal,
+            _ => exit::LOCAL,
+        };
+        Failure { code, line: Some(error.to_string()) }
+    }
+}
+
+/// Loads a server and reports. A signal ends the load early, and what it came to is told.
 pub(crate) fn run(flags: &BenchFlags) -> Result<(), BenchError> {
     let target = Target::find(&flags.url, flags.i_own_this_server)?;
-    let files = files(flags, &target)?;
+    let interrupt = Interrupt::listen().map_err(BenchError::Signals)?;
+    let files = match files(flags, &target, interrupt.cancel()) {
+        Err(BenchError::Reference { error: Error::Cancelled, .. }) => {
+            return Err(BenchError::Interrupted(interrupt.signal().unwrap_or_default()));
+        }
+        files => files?,
+    };
     process::raise_descriptors();
     let pool = Pool::open(target.server, flags.clients, flags.spread)?;
     let load = Load::new(flags, target.server, files);
-    let report = measure(flags, &load, &pool)?;
+    let report = measure(flags, &load, &pool, interrupt.cancel())?;
     let text = if flags.json { format!("{}\n", report.json()) } else { report.table() };
     io::stdout().write_all(text.as_bytes()).map_err(BenchError::Report)?;
+    if let Some(signal) = interrupt.signal() {
+        return Err(BenchError::Interrupted(signal));
+    }
     let (failed, all) = (report.tally.failed(), report.tally.completed + report.tally.failed());
     if failed > 0 {
         return Err(BenchError::Failed { failed, all });
@@ -101,10 +126,11 @@ fn measure<'a>(
     flags: &'a BenchFlags,
     load: &'a Load,
     pool: &'a Pool,
+    cancel: &'a Cancel,
 ) -> Result<Report<'a>, BenchError> {
     let no_process = |pid: u32| BenchError::NoProcess(pid);
     let look = |pid: u32| Usage::of(pid).ok_or(no_process(pid));
-    let mut fleet = Fleet::new(load, pool).map_err(FleetError::Wait)?;
+    let mut fleet = Fleet::new(load, pool, cancel).map_err(FleetError::Wait)?;
     let server = flags.server_pid.map(look).transpose()?;
     let (own, overflows) = (Usage::own(), process::overflows());
     let (tally, time) = fleet.run()?;
@@ -117,20 +143,29 @@ fn measure<'a>(
         own: used(own, std::process::id()),
         server: flags.server_pid.and_then(|pid| used(server, pid)),
         overflows: process::overflows().zip(overflows).map(|(after, before)| after - before),
-        back: if load.put { Some(read_back(load, pool, fleet.written())?) } else { None },
+        back: match load.put && !cancel.is_cancelled() {
+            true => Some(read_back(load, pool, fleet.written(), cancel)?),
+            false => None,
+        },
     })
 }
 
 /// Reads each file that was written, once, and compares.
-fn read_back(load: &Load, pool: &Pool, written: Vec<Option<usize>>) -> Result<Back, FleetError> {
+fn read_back(
+    load: &Load,
+    pool: &Pool,
+    written: Vec<Option<usize>>,
+    cancel: &Cancel,
+) -> Result<Back, FleetError> {
     let wanted = written.iter().flatten().count() as u64;
     let load = load.back();
-    let (tally, _) = Fleet::new(&load, pool)?.ordered(written).run()?;
+    let (tally, _) = Fleet::new(&load, pool, cancel)?.ordered(written).run()?;
     Ok(Back { same: tally.completed, wrong: wanted.saturating_sub(tally.completed) })
 }
 
 /// The files of the load, and what they contain.
-fn files(flags: &BenchFlags, target: &Target) -> Result<Vec<File>, BenchError> {
+fn files(flags: &BenchFlags, target: &Target, cancel: &Cancel) -> Result<Vec<File>, BenchError> {
+    let client = reference_client(flags, cancel);
     let path = target.path();
     let shares = if flags.mix.is_empty() {
         if target.url.is_directory() {
@@ -156,7 +191,7 @@ fn files(flags: &BenchFlags, target: &Target) -> Result<Vec<File>, BenchError> {
             Some(Known { path, .. }) => Some(
                 fs::read(path).map_err(|error| BenchError::File { path: path.clone(), error })?,
             ),
-            None => reference(flags, target, &share.name)?,
+            None => reference(&client, target, &share.name)?,
         };
         Ok(File::known(share, content))
     };
@@ -169,35 +204,55 @@ fn is_named(share: &Share, known: &Known) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
 }
 
-/// What the server gives for `name`, read twice; `None` if it refuses: then the load shows how.
-fn reference(
-    flags: &BenchFlags,
-    target: &Target,
-    name: &str,
-) -> Result<Option<Vec<u8>>, BenchError> {
-    let url = format!("tftp://{}/", target.server).parse();
-    let Ok(root): Result<memtftp_client::Url, _> = url else { return Ok(None) };
-    let url = root.join(name.as_bytes());
+/// Reads what the load is compared with.
+fn reference_client(flags: &BenchFlags, cancel: &Cancel) -> Client {
+    let client = Client::new().cancelled_by(cancel);
     let client = match flags.blksize {
-        Some(blksize) => Client::new().blksize(blksize),
-        None => Client::new(),
-    };
-    let client = match flags.give_up {
-        Some(patience) => client.timeout(patience),
+        Some(blksize) => client.blksize(blksize),
         None => client,
     };
-    let read = || match client.get_bytes(&url) {
-        Ok(bytes) => Ok(Some(bytes)),
+    match flags.give_up {
+        Some(patience) => client.timeout(patience),
+        None => client,
+    }
+}
+
+/// What the server gives for `name`, read twice; `None` if it refuses: then the load shows how.
+fn reference(client: &Client, target: &Target, name: &str) -> Result<Option<Vec<u8>>, BenchError> {
+    let root = format!("tftp://{}/", target.server).parse();
+    let root: Url = root.map_err(|error| TargetError::Url(target.server.to_string(), error))?;
+    let url = root.join(name.as_bytes());
+    let failed = |error| BenchError::Reference { name: name.to_owned(), error };
+    let first = match client.get_bytes(&url) {
+        Ok(bytes) => bytes,
         Err(error @ (Error::NotFound { .. } | Error::Refused { .. })) => {
             tracing::warn!("cannot read {name}: {error}");
-            Ok(None)
+            return Ok(None);
         }
-        Err(error) => Err(BenchError::Reference { name: name.to_owned(), error }),
+        Err(error) => return Err(failed(error)),
     };
-    let Some(first) = read()? else { return Ok(None) };
-    if read()?.as_ref() == Some(&first) {
-        Ok(Some(first))
-    } else {
-        Err(BenchError::Changes(name.to_owned()))
+    let mut second = Compared { rest: &first, same: true };
+    client.get(&url, &mut second).map_err(failed)?;
+    let same = second.same && second.rest.is_empty();
+    if same { Ok(Some(first)) } else { Err(BenchError::Changes(name.to_owned())) }
+}
+
+/// Compares what is written to it. A second copy of a large file would be most of our memory.
+struct Compared<'a> {
+    rest: &'a [u8],
+    same: bool,
+}
+
+impl Write for Compared<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.rest.strip_prefix(bytes) {
+            Some(rest) => self.rest = rest,
+            None => self.same = false,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! The sockets of the clients, and which client a datagram is for.
 
+use std::error::Error;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
@@ -30,9 +32,13 @@ pub(crate) enum PoolError {
     #[error("--spread gives clients loopback addresses, and {0} is none: leave it out")]
     NotLoopback(SocketAddr),
     #[error("cannot reach {server}: {error}")]
-    Unreachable { server: SocketAddr, error: std::io::Error },
-    #[error("{error}, after {open} of {wanted} sockets: raise `ulimit -n`, or give --spread")]
-    TooMany { open: usize, wanted: u32, error: BindError },
+    Unreachable { server: SocketAddr, error: io::Error },
+    #[error("this process may open {open} sockets, and {wanted} are wanted: raise `ulimit -n`{}", or_spread(.server))]
+    Descriptors { open: usize, wanted: u32, server: SocketAddr },
+    #[error("no port is free after {open} of {wanted}: widen net.ipv4.ip_local_port_range{}", or_spread(.server))]
+    Ports { open: usize, wanted: u32, server: SocketAddr },
+    #[error("cannot open a socket: {}", .0.source().map_or_else(|| .0.to_string(), ToString::to_string))]
+    Socket(BindError),
 }
 
 /// Where a client sends from: the index of its socket, and its address if the socket has several.
@@ -55,7 +61,7 @@ impl Pool {
     /// address each and a few sockets.
     pub(crate) fn open(server: SocketAddr, clients: u32, spread: bool) -> Result<Pool, PoolError> {
         let (wanted, address, recv_buffer) = if spread {
-            if !server.is_ipv4() || !server.ip().is_loopback() {
+            if !may_spread(server) {
                 return Err(PoolError::NotLoopback(server));
             }
             (spread_ports(clients), Ipv4Addr::UNSPECIFIED.into(), SHARED_BUFFER)
@@ -64,9 +70,9 @@ impl Pool {
         };
         let options = BindOptions { recv_buffer, gro: true, ..BindOptions::default() };
         let mut sockets = Vec::new();
-        for open in 0..wanted {
+        for _ in 0..wanted {
             let socket = Socket::bind(SocketAddr::new(address, 0), &options)
-                .map_err(|error| PoolError::TooMany { open: open as usize, wanted, error })?;
+                .map_err(|error| no_socket(error, sockets.len(), wanted, server))?;
             sockets.push(Arc::new(socket));
         }
         Ok(Pool { sockets, clients, spread })
@@ -102,6 +108,30 @@ impl Pool {
     fn shared_by(&self, client: u32) -> usize {
         client as usize % self.sockets.len().max(1)
     }
+}
+
+/// Whether clients of `server` may have loopback addresses of their own.
+fn may_spread(server: SocketAddr) -> bool {
+    server.is_ipv4() && server.ip().is_loopback()
+}
+
+fn or_spread(server: &SocketAddr) -> &'static str {
+    if may_spread(*server) { ", or give --spread" } else { "" }
+}
+
+fn no_socket(error: BindError, open: usize, wanted: u32, server: SocketAddr) -> PoolError {
+    match error {
+        BindError::InUse { .. } => PoolError::Ports { open, wanted, server },
+        BindError::Other { source, .. } if is_about_descriptors(&source) => {
+            PoolError::Descriptors { open, wanted, server }
+        }
+        error => PoolError::Socket(error),
+    }
+}
+
+/// Whether this process or the system has no descriptor left: ENFILE, EMFILE of every Unix.
+fn is_about_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(23 | 24))
 }
 
 fn spread_ports(clients: u32) -> u32 {
@@ -162,6 +192,24 @@ mod tests {
         for stranger in ["127.0.0.1", "127.1.0.0", "127.1.1.45", "::1"] {
             assert_eq!(pool.client_at(0, Some(stranger.parse().unwrap())), None, "{stranger}");
         }
+    }
+
+    #[test]
+    fn what_to_do_when_there_is_no_socket_left() {
+        let address = "127.0.0.1:0".parse().unwrap();
+        let text =
+            |error, server: &str| no_socket(error, 7, 9, server.parse().unwrap()).to_string();
+        let full =
+            |code: i32| BindError::Other { address, source: io::Error::from_raw_os_error(code) };
+        let (descriptors, out_of_memory) = (24, 12);
+        assert_eq!(
+            text(full(descriptors), "127.0.0.1:69"),
+            "this process may open 7 sockets, and 9 are wanted: raise `ulimit -n`, or give --spread"
+        );
+        assert!(text(full(descriptors), "192.0.2.1:69").ends_with("raise `ulimit -n`"));
+        let in_use = BindError::InUse { address };
+        assert!(text(in_use, "127.0.0.1:69").contains("no port is free after 7 of 9"));
+        assert!(text(full(out_of_memory), "127.0.0.1:69").starts_with("cannot open a socket: "));
     }
 
     #[test]

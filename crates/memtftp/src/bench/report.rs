@@ -106,7 +106,7 @@ impl Report<'_> {
             line(out, "", &format!("{count} {kind}{said}"))?;
         }
         if tally.unfinished > 0 {
-            line(out, "cut off", &format!("{} when the time was over", tally.unfinished))?;
+            line(out, "cut off", &format!("{} when the load was over", tally.unfinished))?;
         }
         if let Some(Back { same, wrong }) = self.back {
             line(out, "read back", &format!("{same} the same, {wrong} not"))?;
@@ -242,7 +242,7 @@ put tftp://127.0.0.1/a
   failed       3
                1 not found
                2 refused with code 3: \"full\\u{1b}[31m\"
-  cut off      1 when the time was over
+  cut off      1 when the load was over
   read back    35 the same, 1 not
   throughput   3.6 MB/s, 2500 blocks/s
   completion   p50 180 ms, p90 330 ms, p99 360 ms, p99.9 360 ms, max 360 ms

@@ -21,7 +21,7 @@ pub(crate) enum End<'a> {
     Completed,
     /// With the server's text, or what else there is to say.
     Failed(Kind, &'a str),
-    /// `--duration` was over.
+    /// `--duration` was over, or a signal came.
     CutOff,
 }
 
@@ -29,7 +29,7 @@ pub(crate) enum End<'a> {
 #[derive(Clone, Debug)]
 pub(crate) struct Tally {
     pub(crate) completed: u64,
-    /// Cut off by the end of `--duration`.
+    /// Cut off by the end of `--duration`, or by a signal.
     pub(crate) unfinished: u64,
     /// How many of each kind, and an example of the text that came with it.
     pub(crate) failures: BTreeMap<Kind, (u64, String)>,

@@ -13,6 +13,8 @@ pub(crate) enum TargetError {
     Url(String, UrlError),
     #[error("files are compared byte by byte: leave ;mode=netascii out of the URL")]
     Netascii,
+    #[error("the file's name is not UTF-8, and a load has no other")]
+    NotText,
     #[error("cannot find {host}: {error}")]
     Host { host: String, error: String },
     #[error(
@@ -35,6 +37,9 @@ impl Target {
         let parsed: Url = url.parse().map_err(|error| TargetError::Url(url.to_owned(), error))?;
         if parsed.mode() == Some(Mode::Netascii) {
             return Err(TargetError::Netascii);
+        }
+        if std::str::from_utf8(parsed.name()).is_err() {
+            return Err(TargetError::NotText);
         }
         let server = look_up(parsed.host(), parsed.port())?;
         if !owned && !Access::private().allows(server.ip()) {
@@ -76,6 +81,7 @@ mod tests {
         }
         let netascii = find("tftp://127.0.0.1/a;mode=netascii");
         assert!(matches!(netascii, Err(TargetError::Netascii)));
+        assert!(matches!(find("tftp://127.0.0.1/%ff"), Err(TargetError::NotText)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, value_parser};
 
-use crate::cli::values::{duration, size};
+use crate::cli::values::{duration, size, some_time};
 
 /// Flags of `memtftp bench`.
 #[derive(Clone, Debug, Args)]
@@ -24,7 +24,7 @@ pub(crate) struct BenchFlags {
     pub(crate) transfers: Option<NonZeroU64>,
 
     /// Each client begins again and again until this time is over; what runs then is cut off
-    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Load")]
+    #[arg(long, value_name = "TIME", value_parser = some_time, help_heading = "Load")]
     pub(crate) duration: Option<Duration>,
 
     /// The clients begin one after the other, spread evenly over this time
@@ -69,7 +69,7 @@ pub(crate) struct BenchFlags {
 
     /// A client gives up after this long without an answer or a new block; boot firmware waits 4s
     /// [default: 16s for the first answer, 60s later]
-    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Patience")]
+    #[arg(long, value_name = "TIME", value_parser = some_time, help_heading = "Patience")]
     pub(crate) give_up: Option<Duration>,
 
     /// Measure the CPU and the memory of this process, too
@@ -178,5 +178,6 @@ mod tests {
         assert!(parse(&["--put", "--file", "a=b"]).is_err());
         assert!(parse(&["--size", "5"]).is_err());
         assert!(parse(&["--clients", "0"]).is_err());
+        assert!(parse(&["--give-up", "0s"]).is_err() && parse(&["--duration", "0s"]).is_err());
     }
 }

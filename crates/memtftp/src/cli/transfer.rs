@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum, value_parser};
 use memtftp_client::{Client, DEFAULT_WINDOWSIZE, Mode, Url, UrlError};
 use thiserror::Error;
 
-use crate::cli::values::duration;
+use crate::cli::values::some_time;
 
 /// What the help and the manual pages of both commands end with.
 pub(crate) const EXIT_STATUS: &str = "Exit status: 0 done, 1 wrong usage or a local error, 3 no \
@@ -96,11 +96,6 @@ impl ModeFlag {
             ModeFlag::Netascii => Mode::Netascii,
         }
     }
-}
-
-fn some_time(text: &str) -> Result<Duration, String> {
-    let time = duration(text)?;
-    if time.is_zero() { Err("give a time like 10s, 2m or 500ms".into()) } else { Ok(time) }
 }
 
 // The help says it, too.

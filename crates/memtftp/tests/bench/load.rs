@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::process::{Command, Stdio};
 
-use testkit::{Line, Memtftp, Raw, bytes};
+use serde_json::Value;
+use testkit::{Line, Memtftp, Raw, Signal, bytes, signal, wait_for};
 
 use crate::{BINARY, bench, server_with};
 
@@ -120,6 +122,23 @@ fn a_duration_cuts_off_what_runs() {
     let log = server.stop();
     let ended = log.iter().filter(|line| line.is(&[("kind", "read"), ("outcome", "aborted")]));
     assert!(ended.count() > 0);
+}
+
+#[test]
+fn a_signal_cuts_off_what_runs_and_the_report_comes_all_the_same() {
+    let server = server_with(&[("boot", &bytes(1_000))]);
+    let url = format!("tftp://{}/boot", server.address());
+    let mut command = Command::new(BINARY);
+    command.args(["bench", "--json", &url, "--clients", "20", "--duration", "1h"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The upload, two reads before the load, and one of the load.
+    wait_for("a transfer of the load", || (server.log().len() >= 4).then_some(()));
+    signal(&child, Signal::INT);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["failed"], 0);
+    assert!(report["completed"].as_u64().unwrap() > 0 && report["unfinished"].as_u64() <= Some(20));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use testkit::{DEADLINE, Memtftp, Packet, Signal, ack, bytes, data, error, shell};
+use testkit::{DEADLINE, Memtftp, Packet, Signal, ack, bytes, data, error, shell, signal};
 
 use crate::{BINARY, Done, KIB, memtftp, memtftp_with_input, names};
 
@@ -32,12 +32,6 @@ fn spawn(directory: &Path, arguments: &[&str]) -> Child {
 
 fn end(child: Child) -> Done {
     child.wait_with_output().unwrap().into()
-}
-
-fn signal(child: &Child, signal: Signal) {
-    let pid = child.id().to_string();
-    let name = if signal == Signal::INT { "INT" } else { "TERM" };
-    assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
 }
 
 /// A directory with the file that a get is to replace.
@@ -185,6 +179,7 @@ fn a_full_disk_keeps_what_was_there() {
     let done = shell(&format!("exec unshare --mount sh -c '{script}'"), server.directory());
     assert!(done.output.contains("code 1\nfile\nold"), "{done:?}");
     assert!(done.output.contains("make room there"), "{done:?}");
+    assert!(!done.output.contains(".part"), "the name of the part only confuses: {done:?}");
     let log = server.stop();
     assert!(log[1].is(&[("outcome", "aborted"), ("code", "3")]), "{log:#?}");
 }
