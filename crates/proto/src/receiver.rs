@@ -239,6 +239,11 @@ impl Receiver {
         self.expected > 1
     }
 
+    /// When the peer last moved the transfer on; at first, when it began.
+    pub fn last_heard(&self) -> Time {
+        self.heard
+    }
+
     /// Blocks taken.
     pub fn blocks(&self) -> u64 {
         self.expected - 1

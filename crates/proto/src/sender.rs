@@ -382,6 +382,11 @@ impl<C: AsRef<[u8]>> Sender<C> {
         !self.unproven
     }
 
+    /// When the peer last moved the transfer on; at first, when it began.
+    pub fn last_heard(&self) -> Time {
+        self.heard
+    }
+
     /// Blocks that were acknowledged.
     pub fn blocks(&self) -> u64 {
         self.acked

@@ -233,7 +233,7 @@ fn the_same_request_after_progress_starts_over_on_another_port() {
     server.request(&rrq("f", &[]));
     server.says(&ack(1));
     let old = server.tid;
-    assert_eq!(server.request(&rrq("f", &[])), blocks(&file, 512, 1..=1));
+    assert_eq!(server.starts_over(&rrq("f", &[])), blocks(&file, 512, 1..=1));
     assert_ne!(server.tid, old);
     assert_eq!(server.record().outcome, Outcome::Superseded);
     assert_eq!(server.endpoint.live_sessions(), 1);
@@ -241,6 +241,24 @@ fn the_same_request_after_progress_starts_over_on_another_port() {
     let peer = server.peer;
     assert_eq!(server.datagram(old, peer, &encode(&ack(1))), []);
     assert_eq!(server.says(&ack(1)), blocks(&file, 512, 2..=2));
+}
+
+/// It waited in the socket while the client got its first answer.
+#[test]
+fn a_late_repeat_of_the_request_does_not_disturb_the_transfer() {
+    let file = bytes(3_000);
+    let mut server = Server::new().file("f", &file);
+    server.request(&rrq("f", &[]));
+    for number in 1..=5u16 {
+        server.quiet_until(u64::from(number) * 20);
+        let next = usize::from(number) + 1;
+        assert_eq!(server.says(&ack(number)), blocks(&file, 512, next..=next));
+        assert_eq!(server.datagram(LISTENING, server.peer, &rrq("f", &[])), []);
+    }
+    server.says(&ack(6));
+    let record = server.record();
+    assert_eq!((record.outcome, record.repeats), (Outcome::Complete, 5));
+    server.ends_clean();
 }
 
 #[test]
@@ -361,7 +379,7 @@ fn starting_over_on_the_same_port_keeps_the_version() {
     server.request(&rrq("f", &[]));
     server.says(&ack(1));
     server.endpoint.files().files.insert(b"f".to_vec(), new.to_vec());
-    assert_eq!(server.request(&rrq("f", &[])), blocks(&old, 512, 1..=1));
+    assert_eq!(server.starts_over(&rrq("f", &[])), blocks(&old, 512, 1..=1));
     assert_eq!(server.request(&rrq("f", &[("blksize", "600")])), [oack(&[("blksize", "600")])]);
     assert_eq!(server.says(&ack(0)), blocks(&new, 600, 1..=1), "another request, another version");
 
@@ -369,7 +387,7 @@ fn starting_over_on_the_same_port_keeps_the_version() {
     server.request(&rrq("f", &[]));
     server.says(&ack(1));
     server.endpoint.files().files.insert(b"f".to_vec(), new.to_vec());
-    assert_eq!(server.request(&rrq("f", &[])), blocks(&new, 512, 1..=1));
+    assert_eq!(server.starts_over(&rrq("f", &[])), blocks(&new, 512, 1..=1));
 }
 
 #[test]

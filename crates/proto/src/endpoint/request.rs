@@ -1,5 +1,7 @@
 //! From a datagram on a listening socket to a session, or to a refusal.
 
+use std::time::Duration;
+
 use crate::control::ControlPacket;
 use crate::counters::DropReason;
 use crate::endpoint::session::{Session, State, is_service_port, record_without_session};
@@ -22,6 +24,11 @@ const MAX_COUNTED_NETASCII: usize = 1 << 20;
 
 /// A window in netascii is encoded ahead and held in memory, so it is smaller.
 const MAX_NETASCII_WINDOW: u32 = 64 << 10;
+
+/// The same request again is late, and not a new beginning, if the client has moved its transfer on
+/// within this time. With thousands of clients, a request may wait longer in the socket than its
+/// client waits before it repeats it, and the repeat is read when the transfer is under way.
+const LATE_REPEAT: Duration = Duration::from_secs(1);
 
 impl<F: Files> Endpoint<F> {
     /// A datagram on a listening socket. Only requests are answered.
@@ -73,10 +80,15 @@ impl<F: Files> Endpoint<F> {
             && let Some(session) = self.sessions.get_mut(id)
         {
             let same = *session.request == *datagram.payload;
-            if same && session.is_live() && !session.is_proven() {
-                session.repeats = session.repeats.saturating_add(1);
-                session.repeat_first(now);
-                return self.touch(id);
+            if same && session.is_live() {
+                let heard = session.heard();
+                if heard.is_none_or(|heard| now.since(heard) < LATE_REPEAT) {
+                    session.repeats = session.repeats.saturating_add(1);
+                    if heard.is_none() {
+                        session.repeat_first(now);
+                    }
+                    return self.touch(id);
+                }
             }
             let socket = session.route.socket;
             let state = self.conclude(now, id, Outcome::Superseded);

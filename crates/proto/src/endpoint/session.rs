@@ -53,13 +53,15 @@ impl<F: Files> Session<F> {
         !matches!(self.state, State::Dallying(_) | State::Closed)
     }
 
-    /// Whether the client has answered our first packet.
-    pub(super) fn is_proven(&self) -> bool {
+    /// When the client last moved its transfer on; `None` until it has answered our first packet,
+    /// and once the transfer is finished.
+    pub(super) fn heard(&self) -> Option<Time> {
         match &self.state {
-            State::Opening => false,
-            State::Sending(sender) => sender.is_proven(),
-            State::Receiving(receiver, _) | State::Committing(receiver) => receiver.is_proven(),
-            State::Dallying(_) | State::Closed => true,
+            State::Sending(sender) => sender.is_proven().then(|| sender.last_heard()),
+            State::Receiving(receiver, _) | State::Committing(receiver) => {
+                receiver.is_proven().then(|| receiver.last_heard())
+            }
+            State::Opening | State::Dallying(_) | State::Closed => None,
         }
     }
 

@@ -206,6 +206,12 @@ impl Server {
         assert_eq!(self.run_until(millis), []);
     }
 
+    /// The client has started over: it is silent for a second, whatever we repeat, and asks again.
+    pub fn starts_over(&mut self, request: &[u8]) -> Vec<Say> {
+        self.run_until(self.now.as_micros().div_ceil(1_000) + 1_000);
+        self.request(request)
+    }
+
     /// A datagram to the listening socket.
     pub fn request(&mut self, bytes: &[u8]) -> Vec<Say> {
         self.datagram(LISTENING, self.peer, bytes)
