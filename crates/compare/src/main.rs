@@ -15,6 +15,7 @@ mod results;
 mod servers;
 mod sessions;
 mod smoke;
+mod still;
 
 use std::fs;
 use std::path::{Path, PathBuf};

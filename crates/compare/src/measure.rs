@@ -3,7 +3,6 @@
 use std::io::Read;
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::Error;
@@ -12,6 +11,11 @@ use crate::servers::{Kind, LOAD_CPU, Places, SERVER_CPU, Server};
 
 /// Seconds after which a load is ended that does not end.
 const LIMIT: &str = "120";
+
+/// How long a load runs whose system calls are counted, and a time that is longer for certain, in
+/// seconds.
+const COUNTED: &str = "2s";
+const LONGER: &str = "4";
 
 /// What a run gave.
 #[derive(Clone, Debug, Default)]
@@ -68,11 +72,10 @@ pub(crate) fn count(places: &Places, kind: Kind, case: &Case) -> Result<Counted,
     let server = Server::start(places, kind, case.file)?;
     let mut perf = Command::new("perf");
     perf.args(["stat", "-x", ",", "-e", "raw_syscalls:sys_enter,instructions", "-p"]);
-    perf.arg(server.pid().to_string()).stderr(Stdio::piped());
+    perf.arg(server.pid().to_string()).args(["sleep", LONGER]).stderr(Stdio::piped());
     let mut perf = perf.spawn().map_err(|source| Error::Program { name: "perf", source })?;
-    let output = load(places, case, "2s").output();
+    let output = load(places, case, COUNTED).output();
     let output = output.map_err(|source| Error::Program { name: "timeout", source })?;
-    let _ = kill_process(Pid::from_child(&perf), Signal::INT);
     let mut counted = String::new();
     if let Some(mut stderr) = perf.stderr.take() {
         let _ = stderr.read_to_string(&mut counted);

@@ -8,6 +8,7 @@ use crate::foreign::{self, Client};
 use crate::measure::{self, Counted, Measured};
 use crate::servers::{Kind, Places};
 use crate::sessions;
+use crate::still::{self, Still};
 
 /// Clients at which each round would take minutes with some peers; those get one round.
 const MANY: u32 = 10_000;
@@ -28,6 +29,7 @@ pub(crate) struct Results {
     pub(crate) sessions: Vec<(Kind, u32, f64)>,
     /// Seconds a transfer and CPU a block.
     pub(crate) foreign: BTreeMap<(usize, Kind), Vec<(f64, f64)>>,
+    pub(crate) still: Option<Still>,
     pub(crate) rounds: u32,
 }
 
@@ -51,6 +53,7 @@ impl Results {
         if only.is_none() {
             results.count(places)?;
             results.measure_sessions(places)?;
+            results.still = Some(still::measure(places)?);
         }
         Ok(results)
     }

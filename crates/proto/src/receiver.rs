@@ -39,7 +39,7 @@ pub struct Receiver {
     out_of_order: Bursts,
     decoder: Option<Decoder>,
     /// Our OACK until block 1 has answered it.
-    opening: Option<Box<ControlPacket>>,
+    opening: bool,
     ack_due: bool,
     complete: bool,
     /// When the last acknowledgement was sent.
@@ -70,15 +70,18 @@ pub enum Verdict {
     TooLong,
 }
 
+/// What a receiver wants to send.
+#[derive(Clone, Copy, Debug)]
+pub enum Acknowledgement {
+    /// The OACK: [`Agreed::option_ack`].
+    Opening,
+    /// An ACK.
+    Ack(ControlPacket),
+}
+
 impl Receiver {
-    /// Starts a transfer. The first answer is `opening`, or ACK 0 without it.
-    pub fn new(
-        now: Time,
-        agreed: &Agreed,
-        mode: Mode,
-        opening: Option<ControlPacket>,
-        timing: &Timing,
-    ) -> Receiver {
+    /// Starts a transfer. The first answer is an OACK, which stands for ACK 0, if `opening` says so.
+    pub fn new(now: Time, agreed: &Agreed, mode: Mode, opening: bool, timing: &Timing) -> Receiver {
         let mut timing = timing.with_timeout_option(agreed.timeout);
         timing.floor = timing.floor.max(ACK_FLOOR);
         let rtt = Rtt::new(&timing);
@@ -89,7 +92,7 @@ impl Receiver {
             window_end: u64::from(agreed.windowsize),
             out_of_order: Bursts::default(),
             decoder: (mode == Mode::Netascii).then(Decoder::default),
-            opening: opening.map(Box::new),
+            opening,
             ack_due: true,
             complete: false,
             answered: now,
@@ -146,7 +149,7 @@ impl Receiver {
         }
         self.expected += 1;
         self.bytes += payload.len() as u64;
-        self.opening = None;
+        self.opening = false;
         self.heard = now;
         self.out_of_order = Bursts::default();
         self.complete = last;
@@ -171,7 +174,7 @@ impl Receiver {
     /// behind it wrong, and an old one shows where the sender's window has started over.
     fn note_out_of_order(&mut self, now: Time, index: Option<BlockIndex>) {
         // Any block proves that the sender has our OACK, so what it needs is ACK 0.
-        self.opening = None;
+        self.opening = false;
         let begins = self.out_of_order.begins(index);
         let Some(index) = index.filter(|_| begins && !self.complete) else { return };
         let end = index + u64::from(self.windowsize) - 1;
@@ -206,8 +209,8 @@ impl Receiver {
         self.ack_due |= !self.is_proven();
     }
 
-    /// The OACK or ACK to send now.
-    pub fn poll_transmit(&mut self, now: Time) -> Option<ControlPacket> {
+    /// What to send now.
+    pub fn poll_transmit(&mut self, now: Time) -> Option<Acknowledgement> {
         if !std::mem::take(&mut self.ack_due) {
             return None;
         }
@@ -220,8 +223,10 @@ impl Receiver {
         self.answered = now;
         self.window_end = self.expected - 1 + u64::from(self.windowsize);
         self.arm(now);
-        let opening = self.opening.as_deref().copied();
-        Some(opening.unwrap_or_else(|| ControlPacket::ack(self.expected - 1)))
+        Some(match self.opening {
+            true => Acknowledgement::Opening,
+            false => Acknowledgement::Ack(ControlPacket::ack(self.expected - 1)),
+        })
     }
 
     /// When [`handle_timeout`](Receiver::handle_timeout) is next needed; `None` once complete.
@@ -265,8 +270,8 @@ impl Receiver {
 
     fn arm(&mut self, now: Time) {
         let wait = match self.opening {
-            Some(_) => OACK_FLOOR.max(self.rtt.timeout() * 2),
-            None => self.rtt.timeout(),
+            true => OACK_FLOOR.max(self.rtt.timeout() * 2),
+            false => self.rtt.timeout(),
         };
         self.deadline = (now + wait).min(self.heard + self.patience());
     }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::block::{BlockIndex, on_the_wire};
 use crate::config::{Patience, Timing};
-use crate::control::ControlPacket;
 use crate::joining::Joining;
 use crate::negotiate::Agreed;
 use crate::rtt::Rtt;
@@ -34,7 +33,7 @@ const MAX_BURSTS: u16 = 4;
 pub struct Sender<C> {
     source: Source<C>,
     /// Our OACK until the peer has acknowledged it; the DATA waits for that.
-    opening: Option<Box<ControlPacket>>,
+    opening: bool,
     opening_due: bool,
     windowsize: u16,
     /// Blocks sent in one go; below `windowsize` only while the path shows loss. The receiver
@@ -103,8 +102,8 @@ pub enum Expiry {
 /// What a sender wants to send.
 #[derive(Clone, Copy, Debug)]
 pub enum Offer {
-    /// The OACK.
-    Opening(ControlPacket),
+    /// The OACK: [`Agreed::option_ack`].
+    Opening,
     /// Consecutive blocks; see [`Sender::payload`].
     Run {
         /// The first block.
@@ -122,18 +121,18 @@ impl<C: AsRef<[u8]>> Sender<C> {
         now: Time,
         mut source: Source<C>,
         agreed: &Agreed,
-        opening: Option<ControlPacket>,
+        opening: bool,
         timing: &Timing,
     ) -> Sender<C> {
         let timing = timing.with_timeout_option(agreed.timeout);
         let rtt = Rtt::new(&timing);
-        if opening.is_none() {
+        if !opening {
             source.release(0);
         }
         Sender {
             source,
-            opening_due: opening.is_some(),
-            opening: opening.map(Box::new),
+            opening_due: opening,
+            opening,
             windowsize: agreed.windowsize,
             burst: agreed.windowsize,
             allowance: agreed.windowsize,
@@ -171,7 +170,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
 
     /// Takes the block number of an ACK from the peer.
     pub fn handle_ack(&mut self, now: Time, block: u16) -> AckOutcome {
-        if self.opening.is_some() {
+        if self.opening {
             return self.handle_opening_ack(now, block);
         }
         // Only blocks that were sent and are not acknowledged yet can be meant.
@@ -216,7 +215,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
         if block != 0 {
             return AckOutcome::Ignored;
         }
-        self.opening = None;
+        self.opening = false;
         self.opening_due = false;
         if let Some(sent) = self.opening_sent.take() {
             self.rtt.sample(now.since(sent));
@@ -281,7 +280,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
             return Expiry::GivenUp;
         }
         self.rtt.back_off();
-        if self.opening.is_some() {
+        if self.opening {
             self.opening_due = true;
             self.opening_sent = None;
         } else {
@@ -298,7 +297,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
             return;
         }
         self.opening_sent = None;
-        if self.opening.is_some() {
+        if self.opening {
             self.opening_due = true;
         } else {
             self.start_window(now);
@@ -307,8 +306,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
 
     /// What to send now, at most `max_blocks` in one run.
     pub fn poll_transmit(&mut self, now: Time, max_blocks: u16) -> Option<Offer> {
-        if let Some(opening) = &self.opening {
-            let opening = **opening;
+        if self.opening {
             if !std::mem::take(&mut self.opening_due) {
                 return None;
             }
@@ -320,7 +318,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
                 self.retransmissions = self.retransmissions.saturating_add(1);
             }
             self.arm(now);
-            return Some(Offer::Opening(opening));
+            return Some(Offer::Opening);
         }
         self.poll_run(now, max_blocks)
     }

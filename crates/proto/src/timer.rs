@@ -8,6 +8,9 @@ const TICK: u64 = 1_000;
 /// Slots; later deadlines wait in the last one and are filed again from there.
 const SLOTS: u64 = 4_096;
 
+/// Entries that an empty slot keeps room for.
+const KEPT: usize = 64;
+
 const WORD: u64 = u64::BITS as u64;
 
 /// The tick at which the wheel will next visit an owner. Kept by the owner.
@@ -61,6 +64,8 @@ impl<K: Copy> Wheel<K> {
             let slot = tick % SLOTS;
             if let Some(entries) = self.slots.get_mut(slot as usize) {
                 due.append(entries);
+                // A storm fills one slot after the other, and its memory would stay in all of them.
+                entries.shrink_to(KEPT);
             }
             if let Some(word) = self.occupied.get_mut((slot / WORD) as usize) {
                 *word &= !(1 << (slot % WORD));

@@ -13,7 +13,7 @@ fn store_of(files: usize) -> (Store, Vec<Name>) {
         .map(|number| Name::parse(format!("pxelinux.cfg/{number:08X}").as_bytes()).unwrap())
         .collect();
     for name in &names {
-        store.put(name.clone(), vec![7; 1_000]).unwrap();
+        let _ = store.put(name.clone(), vec![7; 1_000]).unwrap();
     }
     (store, names)
 }
@@ -35,7 +35,7 @@ fn store(c: &mut Criterion) {
                 if ends.load(Ordering::Relaxed) {
                     break;
                 }
-                store.put(name.clone(), vec![8; 1_000]).unwrap();
+                let _ = store.put(name.clone(), vec![8; 1_000]).unwrap();
             }
         });
         let mut turn = names.iter().cycle();
@@ -53,7 +53,7 @@ fn store(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new("files", files), |b| {
             b.iter(|| {
                 let name = turn.next().unwrap().clone();
-                store.put(name, vec![9; 1_000]).unwrap();
+                store.put(name, vec![9; 1_000]).unwrap()
             });
         });
     }

@@ -17,7 +17,7 @@ use crate::control::ControlPacket;
 use crate::negotiate::{Agreed, TftpOption, accept};
 use crate::netascii::encoded_len;
 use crate::packet::{ErrorCode, Opcode, Packet, data_packets};
-use crate::receiver::{Dally, LastBlock, Receiver, Verdict};
+use crate::receiver::{Acknowledgement, Dally, LastBlock, Receiver, Verdict};
 use crate::request::Mode;
 use crate::sender::{AckOutcome, Expiry, Offer, Sender};
 use crate::source::Source;
@@ -253,12 +253,12 @@ impl<C: AsRef<[u8]>> Client<C> {
         let round_trip = (self.asks == 1).then(|| now.since(self.asked));
         let (mode, timing) = (self.ask.mode, &self.timing);
         self.state = match content {
-            None => {
-                State::Getting(Receiver::new(now, &agreed, mode, None, timing).measured(round_trip))
-            }
+            None => State::Getting(
+                Receiver::new(now, &agreed, mode, false, timing).measured(round_trip),
+            ),
             Some(content) => {
                 let source = Source::new(content, mode, agreed.blksize, agreed.windowsize);
-                let sender = Sender::new(now, source, &agreed, None, timing);
+                let sender = Sender::new(now, source, &agreed, false, timing);
                 State::Putting(sender.measured(now, round_trip))
             }
         };
@@ -396,10 +396,14 @@ impl<C: AsRef<[u8]>> Client<C> {
             return Some((self.server, ClientOffer::Request));
         }
         let offer = match &mut self.state {
-            State::Getting(receiver) => ClientOffer::Control(receiver.poll_transmit(now)?),
+            State::Getting(receiver) => match receiver.poll_transmit(now)? {
+                Acknowledgement::Ack(packet) => ClientOffer::Control(packet),
+                // Only a server has one.
+                Acknowledgement::Opening => return None,
+            },
             State::Dallying(dally, _) => ClientOffer::Control(dally.poll_transmit()?),
             State::Putting(sender) => match sender.poll_transmit(now, max_blocks)? {
-                Offer::Opening(packet) => ClientOffer::Control(packet),
+                Offer::Opening => return None,
                 Offer::Run { first, blocks } => ClientOffer::Run { first, blocks },
             },
             State::Asking(_) | State::Received(_) | State::Over => return None,

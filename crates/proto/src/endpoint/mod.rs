@@ -20,7 +20,7 @@ use crate::counters::{Counters, DropReason};
 use crate::files::{Files, Refusal};
 use crate::packet::{ErrorCode, Packet, data_packets};
 use crate::random::Random;
-use crate::receiver::Dally;
+use crate::receiver::{Acknowledgement, Dally};
 use crate::record::{Outcome, Record};
 use crate::route::{Datagram, Route, SessionId, SocketId};
 use crate::sender::{Expiry, Offer};
@@ -418,14 +418,17 @@ impl<F: Files> Session<F> {
         let route = self.route;
         let packet = match &mut self.state {
             State::Sending(sender) => match sender.poll_transmit(now, max_run)? {
-                Offer::Opening(packet) => packet,
+                Offer::Opening => self.agreed.option_ack()?,
                 Offer::Run { first, blocks } => {
                     let (blksize, alone) = (self.agreed.blksize, sender.is_cautious());
                     let run = Run { route, session: id, first, blocks, blksize, alone };
                     return Some(Transmit::Run(run));
                 }
             },
-            State::Receiving(receiver, _) => receiver.poll_transmit(now)?,
+            State::Receiving(receiver, _) => match receiver.poll_transmit(now)? {
+                Acknowledgement::Opening => self.agreed.option_ack()?,
+                Acknowledgement::Ack(packet) => packet,
+            },
             State::Dallying(dally) => Dally::poll_transmit(dally)?,
             State::Opening | State::Committing(_) | State::Closed => return None,
         };

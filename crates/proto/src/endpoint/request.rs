@@ -194,7 +194,7 @@ impl<F: Files> Endpoint<F> {
         let Some(agreed) = self.agree(id, size) else { return };
         let Some(session) = self.sessions.get_mut(id) else { return };
         let source = Source::new(content, session.mode, agreed.blksize, agreed.windowsize);
-        let opening = agreed.option_ack();
+        let opening = agreed.has_options();
         session.state =
             State::Sending(Sender::new(now, source, &agreed, opening, &self.config.timing));
         self.touch(id);
@@ -212,7 +212,7 @@ impl<F: Files> Endpoint<F> {
         let announced = announced.and_then(|request| request.announced);
         let Some(agreed) = self.agree(id, |_| announced) else { return };
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let opening = agreed.option_ack();
+        let opening = agreed.has_options();
         let receiver = Receiver::new(now, &agreed, session.mode, opening, &self.config.timing);
         session.state = State::Receiving(receiver, upload);
         self.touch(id);

@@ -176,6 +176,11 @@ impl Agreed {
         self.answered.iter()
     }
 
+    /// Whether there is an OACK.
+    pub fn has_options(&self) -> bool {
+        self.options().next().is_some()
+    }
+
     /// The OACK; `None` when nothing was agreed, and then DATA 1 or ACK 0 is the first answer.
     pub fn option_ack(&self) -> Option<ControlPacket> {
         let mut pairs = String::new();
