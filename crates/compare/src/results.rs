@@ -13,6 +13,9 @@ use crate::still::{self, Still};
 /// Clients at which each round would take minutes with some peers; those get one round.
 const MANY: u32 = 10_000;
 
+/// Runs whose system calls are counted; the median is shown.
+const COUNTS: u32 = 3;
+
 /// Open transfers whose memory is measured.
 pub(crate) const OPEN: [u32; 4] = [100, 1_000, 10_000, 100_000];
 
@@ -97,9 +100,16 @@ impl Results {
             |case: &&Case| case.group == Group::Cost && [64, 1_000].contains(&case.clients);
         for case in self.cases.iter().filter(counted) {
             for kind in Kind::ALL {
-                match measure::count(places, kind, case) {
-                    Ok(counted) => self.counted.push((*case, kind, counted)),
-                    Err(error) => eprintln!("{}: {}: {error}", case.name(), kind.name()),
+                let mut counts = Vec::new();
+                for _ in 0..if kind.is_peer() { 1 } else { COUNTS } {
+                    match measure::count(places, kind, case) {
+                        Ok(counted) => counts.push(counted),
+                        Err(error) => eprintln!("{}: {}: {error}", case.name(), kind.name()),
+                    }
+                }
+                counts.sort_unstable_by(|one, other| one.calls.total_cmp(&other.calls));
+                if let Some(middle) = counts.get(counts.len() / 2) {
+                    self.counted.push((*case, kind, *middle));
                 }
             }
         }
