@@ -50,7 +50,7 @@ pub use files::{Answer, FileRequest, Files, Refusal};
 pub use negotiate::{Agreed, Asked, Limits, OptionError, TftpOption, accept, negotiate};
 pub use netascii::{Decoder, encoded_len};
 pub use packet::{ErrorCode, Opcode, Packet, ParseError};
-pub use receiver::{Acknowledgement, Dally, LastBlock, Receiver, Verdict};
+pub use receiver::{Acknowledgement, Dally, LastBlock, Receiver, Side, Verdict};
 pub use record::{Kind, Outcome, Record};
 pub use request::{MAX_REQUEST, Mode, Options, Request, RequestError};
 pub use route::{Datagram, Route, SessionId, SocketId};

@@ -16,10 +16,9 @@ use crate::time::Time;
 /// answers each spare ACK with spare DATA.
 const ACK_FLOOR: Duration = Duration::from_millis(200);
 
-/// The shortest wait before an OACK is repeated unasked. It is the writer's part to repeat its request
-/// or its block 1 first: curl, whose turn comes after 7 s, takes a second OACK for the ACK of block 1,
-/// sends what is behind it as block 1, and the file arrives without its beginning.
-const OACK_FLOOR: Duration = Duration::from_secs(8);
+/// The shortest wait before a server repeats its ACK 0 unasked. It is the writer's part to repeat its
+/// request or its block 1 first, and tftp-hpa begins its 5 s anew at each ACK 0.
+const FIRST_FLOOR: Duration = Duration::from_secs(8);
 
 /// Takes blocks in order and acknowledges each window (RFC 7440). Lock-step is a window of one.
 ///
@@ -40,6 +39,8 @@ pub struct Receiver {
     decoder: Option<Decoder>,
     /// Our OACK until block 1 has answered it.
     opening: bool,
+    /// A server whose writer has not sent a block yet.
+    awaiting_first: bool,
     ack_due: bool,
     complete: bool,
     /// When the last acknowledgement was sent.
@@ -79,11 +80,24 @@ pub enum Acknowledgement {
     Ack(ControlPacket),
 }
 
+/// Who receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// A server. Its first answer is the OACK if there are options, else ACK 0. A writer that has lost
+    /// a packet may take 8 s to repeat it, so it has twice the patience of others before its first.
+    Server,
+    /// A client, whose ACK 0 is the answer to an OACK.
+    Client,
+}
+
 impl Receiver {
-    /// Starts a transfer. The first answer is an OACK, which stands for ACK 0, if `opening` says so.
-    pub fn new(now: Time, agreed: &Agreed, mode: Mode, opening: bool, timing: &Timing) -> Receiver {
+    /// Starts a transfer.
+    pub fn new(now: Time, agreed: &Agreed, mode: Mode, side: Side, timing: &Timing) -> Receiver {
         let mut timing = timing.with_timeout_option(agreed.timeout);
         timing.floor = timing.floor.max(ACK_FLOOR);
+        if side == Side::Server {
+            timing.opening_patience *= 2;
+        }
         let rtt = Rtt::new(&timing);
         Receiver {
             blksize: agreed.blksize,
@@ -92,7 +106,8 @@ impl Receiver {
             window_end: u64::from(agreed.windowsize),
             out_of_order: Bursts::default(),
             decoder: (mode == Mode::Netascii).then(Decoder::default),
-            opening,
+            opening: side == Side::Server && agreed.has_options(),
+            awaiting_first: side == Side::Server,
             ack_due: true,
             complete: false,
             answered: now,
@@ -149,7 +164,7 @@ impl Receiver {
         }
         self.expected += 1;
         self.bytes += payload.len() as u64;
-        self.opening = false;
+        (self.opening, self.awaiting_first) = (false, false);
         self.heard = now;
         self.out_of_order = Bursts::default();
         self.complete = last;
@@ -174,7 +189,7 @@ impl Receiver {
     /// behind it wrong, and an old one shows where the sender's window has started over.
     fn note_out_of_order(&mut self, now: Time, index: Option<BlockIndex>) {
         // Any block proves that the sender has our OACK, so what it needs is ACK 0.
-        self.opening = false;
+        (self.opening, self.awaiting_first) = (false, false);
         let begins = self.out_of_order.begins(index);
         let Some(index) = index.filter(|_| begins && !self.complete) else { return };
         let end = index + u64::from(self.windowsize) - 1;
@@ -269,9 +284,12 @@ impl Receiver {
     }
 
     fn arm(&mut self, now: Time) {
-        let wait = match self.opening {
-            true => OACK_FLOOR.max(self.rtt.timeout() * 2),
-            false => self.rtt.timeout(),
+        let wait = match (self.opening, self.awaiting_first) {
+            // An OACK is repeated for a repeated request alone. curl takes a second one for the ACK of
+            // its block 1, sends what is behind it as block 1, and the file loses its beginning.
+            (true, _) => self.patience(),
+            (false, true) => FIRST_FLOOR.max(self.rtt.timeout() * 2),
+            (false, false) => self.rtt.timeout(),
         };
         self.deadline = (now + wait).min(self.heard + self.patience());
     }

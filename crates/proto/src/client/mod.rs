@@ -17,7 +17,7 @@ use crate::control::ControlPacket;
 use crate::negotiate::{Agreed, TftpOption, accept};
 use crate::netascii::encoded_len;
 use crate::packet::{ErrorCode, Opcode, Packet, data_packets};
-use crate::receiver::{Acknowledgement, Dally, LastBlock, Receiver, Verdict};
+use crate::receiver::{Acknowledgement, Dally, LastBlock, Receiver, Side, Verdict};
 use crate::request::Mode;
 use crate::sender::{AckOutcome, Expiry, Offer, Sender};
 use crate::source::Source;
@@ -254,7 +254,7 @@ impl<C: AsRef<[u8]>> Client<C> {
         let (mode, timing) = (self.ask.mode, &self.timing);
         self.state = match content {
             None => State::Getting(
-                Receiver::new(now, &agreed, mode, false, timing).measured(round_trip),
+                Receiver::new(now, &agreed, mode, Side::Client, timing).measured(round_trip),
             ),
             Some(content) => {
                 let source = Source::new(content, mode, agreed.blksize, agreed.windowsize);

@@ -10,7 +10,7 @@ use crate::files::{Answer, Files, Refusal};
 use crate::negotiate::{Agreed, Asked, Limits, TftpOption, negotiate};
 use crate::netascii;
 use crate::packet::{ErrorCode, Packet, ParseError};
-use crate::receiver::Receiver;
+use crate::receiver::{Receiver, Side};
 use crate::record::{Kind, Outcome};
 use crate::request::{Mode, Request};
 use crate::route::{Datagram, Route, SessionId, SocketId};
@@ -212,8 +212,8 @@ impl<F: Files> Endpoint<F> {
         let announced = announced.and_then(|request| request.announced);
         let Some(agreed) = self.agree(id, |_| announced) else { return };
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let opening = agreed.has_options();
-        let receiver = Receiver::new(now, &agreed, session.mode, opening, &self.config.timing);
+        let timing = &self.config.timing;
+        let receiver = Receiver::new(now, &agreed, session.mode, Side::Server, timing);
         session.state = State::Receiving(receiver, upload);
         self.touch(id);
     }
