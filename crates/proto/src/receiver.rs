@@ -84,7 +84,7 @@ pub enum Acknowledgement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// A server. Its first answer is the OACK if there are options, else ACK 0. A writer that has lost
-    /// a packet may take 8 s to repeat it, so it has twice the patience of others before its first.
+    /// a packet may take 8 s to repeat it, so there is half as much patience again before its first.
     Server,
     /// A client, whose ACK 0 is the answer to an OACK.
     Client,
@@ -96,7 +96,7 @@ impl Receiver {
         let mut timing = timing.with_timeout_option(agreed.timeout);
         timing.floor = timing.floor.max(ACK_FLOOR);
         if side == Side::Server {
-            timing.opening_patience *= 2;
+            timing.opening_patience = timing.opening_patience * 3 / 2;
         }
         let rtt = Rtt::new(&timing);
         Receiver {

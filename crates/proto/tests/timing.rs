@@ -165,7 +165,7 @@ fn an_upload_repeats_its_oack_for_a_repeated_request_alone() {
         assert_eq!(asked, std::slice::from_ref(&opening));
         server.quiet_until(20_000);
         assert_eq!(server.request(&wrq("f", &[("timeout", seconds)])), [opening]);
-        server.quiet_until(32_000);
+        server.quiet_until(24_000);
         assert_eq!(server.record().outcome, Outcome::TimedOut);
         server.ends_clean();
     }

@@ -56,7 +56,7 @@ fn kinds() -> Vec<Kind> {
         read("read with a size", rrq("f", &[("tsize", "0")]), 16, OPENING),
         read("read with all options", rrq("f", &all), 64, OPENING),
         // Its repeats come late: docs/protocol.md, time-outs.
-        read("write", wrq("n1", &[]), 4, OPENING - 1),
+        read("write", wrq("n1", &[]), 4, 3),
         read("write with all options", wrq("n2", &all), 64, 1),
         read("write of 2^63 bytes", wrq("n3", &[("tsize", "9223372036854775808")]), 128, 1),
         read("no such file", rrq("g", &[]), 128, 1),

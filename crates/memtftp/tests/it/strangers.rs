@@ -35,13 +35,16 @@ fn garbage() -> Vec<Vec<u8>> {
 fn the_listening_port_answers_nothing_but_requests(flags: &[&str]) {
     let server = serve_in_order(flags);
     let all = garbage();
+    // Kept, so that each has a port of its own: what comes late from a known client is no request
+    // either, but not unknown.
+    let mut clients = Vec::new();
     for datagrams in all.chunks(8) {
-        // A new one: what comes late from a known client is no request either, but not unknown.
         let mut client = Raw::new(server.address());
         for datagram in datagrams {
             client.send(datagram);
         }
         nothing_was_answered(&mut client);
+        clients.push(client);
     }
     let mut client = Raw::new(server.address());
     client.put("file", &[1; 1000], &[]).unwrap();
