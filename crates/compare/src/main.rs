@@ -102,8 +102,8 @@ fn run(flags: &Flags) -> Result<ExitCode, Error> {
     let tables = report::tables(&results);
     print!("{tables}");
     if let Some(directory) = &flags.write {
-        report::write(directory, &tables)?;
-        plots::draw(directory, &results)?;
+        let plots = plots::draw(directory, &results)?;
+        report::write(directory, &[tables, plots].concat())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -24,19 +24,24 @@ struct Plot<'a> {
     series: Vec<Series>,
 }
 
-/// Draws all plots into `directory/benchmarks`.
-pub(crate) fn draw(directory: &Path, results: &Results) -> Result<(), Error> {
+/// Draws all plots into `directory/benchmarks`. Gives the lines that show them in a page of
+/// `directory`.
+pub(crate) fn draw(directory: &Path, results: &Results) -> Result<String, Error> {
     let directory = directory.join("benchmarks");
     let failed = |said: String| Error::Write { path: directory.clone(), said };
     std::fs::create_dir_all(&directory).map_err(|error| failed(error.to_string()))?;
+    let mut lines = String::new();
     for plot in plots(results) {
+        let path = directory.join(plot.file);
         // A run of a few cases leaves the other plots as they are.
-        if plot.series.iter().all(|(_, points)| points.len() < 2) {
-            continue;
+        if plot.series.iter().any(|(_, points)| points.len() > 1) {
+            plot.draw(&path).map_err(|error| failed(error.to_string()))?;
         }
-        plot.draw(&directory.join(plot.file)).map_err(|error| failed(error.to_string()))?;
+        if path.exists() {
+            lines.push_str(&format!("\n![{}](benchmarks/{})\n", plot.title, plot.file));
+        }
     }
-    Ok(())
+    Ok(lines)
 }
 
 fn plots(results: &Results) -> [Plot<'static>; 4] {
