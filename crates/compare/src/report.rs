@@ -134,7 +134,7 @@ fn storm(results: &Results, index: usize, case: &Case, kind: Kind) -> String {
         return "-".to_owned();
     }
     let of = |value: fn(&Measured) -> f64| results.median(index, kind, value);
-    let Some(seconds) = of(|run| run.seconds) else { return "died".to_owned() };
+    let Some(seconds) = of(|run| run.seconds) else { return "not done".to_owned() };
     let mut text = format!("{seconds:.2} s");
     let faults = [
         ("not done", of(|run| run.completed as f64).map(|done| f64::from(case.clients) - done)),
@@ -182,6 +182,9 @@ fn losses(text: &mut String, results: &Results) {
 }
 
 fn counts(text: &mut String, results: &Results) {
+    if results.counted.is_empty() {
+        return;
+    }
     head(text, "System calls of the server for a block", "load");
     let mut names: Vec<String> = results.counted.iter().map(|(case, ..)| case.name()).collect();
     names.dedup();
@@ -205,6 +208,9 @@ fn counts(text: &mut String, results: &Results) {
 }
 
 fn sessions(text: &mut String, results: &Results) {
+    if results.sessions.is_empty() {
+        return;
+    }
     head(text, "Memory of the server for each open transfer, in bytes", "open transfers");
     for count in OPEN {
         row(text, &count.to_string(), |kind| {
@@ -216,6 +222,9 @@ fn sessions(text: &mut String, results: &Results) {
 }
 
 fn foreign(text: &mut String, results: &Results) {
+    if results.foreign.is_empty() {
+        return;
+    }
     head(
         text,
         "Cross-check with foreign clients: seconds for 16 MiB, and CPU of the server for a block",
