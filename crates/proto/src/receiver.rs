@@ -37,7 +37,7 @@ pub struct Receiver {
     window_end: BlockIndex,
     out_of_order: Bursts,
     decoder: Option<Decoder>,
-    /// Our OACK until block 1 has answered it.
+    /// Our OACK stands for ACK 0, until a block has answered it.
     opening: bool,
     /// A server whose writer has not sent a block yet.
     awaiting_first: bool,

@@ -32,7 +32,7 @@ const MAX_BURSTS: u16 = 4;
 #[derive(Debug)]
 pub struct Sender<C> {
     source: Source<C>,
-    /// Our OACK until the peer has acknowledged it; the DATA waits for that.
+    /// Our OACK has not been acknowledged; the DATA waits for that.
     opening: bool,
     opening_due: bool,
     windowsize: u16,

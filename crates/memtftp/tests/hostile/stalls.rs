@@ -81,18 +81,21 @@ fn assert_timed_out(server: &Memtftp, kind: &str, clients: &[(Raw, (u64, u64))])
     }
 }
 
+/// A client for each of the steps, stopped after it, and how far it came.
+fn stop_after_each(host: &Host, server: &Memtftp, steps: &[Step]) -> Vec<(Raw, (u64, u64))> {
+    let stopped = steps.iter().map(|step| {
+        let mut client = client(host, server);
+        let far = step(&mut client);
+        (client, far)
+    });
+    stopped.collect()
+}
+
 #[test]
 fn readers_that_stop_at_each_step() {
     let host = Host::new();
     let server = server_with_file(&host);
-    let stopped: Vec<_> = READERS
-        .iter()
-        .map(|step| {
-            let mut client = client(&host, &server);
-            let far = step(&mut client);
-            (client, far)
-        })
-        .collect();
+    let stopped = stop_after_each(&host, &server, &READERS);
     assert_timed_out(&server, "read", &stopped);
     // Nothing holds the old version any more, so this and then that fit.
     let mut client = client(&host, &server);
@@ -129,14 +132,7 @@ const WRITERS: [Step; 4] = [
 fn writers_that_stop_at_each_step() {
     let host = Host::new();
     let server = server_with_file(&host);
-    let stopped: Vec<_> = WRITERS
-        .iter()
-        .map(|step| {
-            let mut client = client(&host, &server);
-            let far = step(&mut client);
-            (client, far)
-        })
-        .collect();
+    let stopped = stop_after_each(&host, &server, &WRITERS);
     assert_timed_out(&server, "write", &stopped);
     let mut client = client(&host, &server);
     assert_eq!(client.get("new", &[]).unwrap_err().refusal().0, 1, "half a file");
