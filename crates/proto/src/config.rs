@@ -62,7 +62,7 @@ impl Default for Timing {
     fn default() -> Timing {
         Timing {
             initial: Duration::from_secs(1),
-            floor: Duration::from_millis(30),
+            floor: Duration::from_millis(20),
             ceiling: Duration::from_secs(8),
             patience: Duration::from_secs(60),
             opening_patience: Duration::from_secs(16),

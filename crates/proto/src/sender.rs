@@ -350,7 +350,14 @@ impl<C: AsRef<[u8]>> Sender<C> {
 
     /// When [`handle_timeout`](Sender::handle_timeout) is next needed.
     pub fn poll_timeout(&self) -> Time {
-        [self.burst_at, self.doubt_at].into_iter().flatten().fold(self.deadline, Time::min)
+        self.due(Duration::ZERO)
+    }
+
+    /// The same, but the peer's silence is borne with for this much longer.
+    pub(crate) fn due(&self, slack: Duration) -> Time {
+        let ours = [self.burst_at, self.doubt_at].into_iter().flatten();
+        let end = self.heard + self.patience();
+        ours.fold((self.deadline + slack).min(end), Time::min)
     }
 
     /// The bytes of a run; `None` if the window has moved since it was offered. Then the run must

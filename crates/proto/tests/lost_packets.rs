@@ -7,7 +7,7 @@ use common::*;
 use memtftp_proto::Outcome;
 
 /// In milliseconds.
-const ROUND_TRIP: u64 = 10;
+const ROUND_TRIP: u64 = 4;
 
 /// The file of these tests: four blocks and a short one.
 const LEN: usize = 4 * 512 + 100;
@@ -52,7 +52,7 @@ fn any_one_lost_packet_of_a_read_costs_one_repeat() {
         for number in 1..=5 {
             // The DATA or its ACK is lost: it looks alike from here.
             if number == lost {
-                let wait = if number == 1 { 1_000 } else { 30 };
+                let wait = if number == 1 { 1_000 } else { 20 };
                 assert_eq!(server.run_until(now + wait - 1), []);
                 now += wait;
                 sent.extend(server.run_until(now));
@@ -92,7 +92,7 @@ fn a_read_whose_every_ack_is_doubled_sends_each_block_once() {
         let mut server = Server::new().file("f", &bytes(512 * 300));
         let mut sent = server.request(&rrq("f", &[])).len();
         for number in 1..=301u16 {
-            server.quiet_until(u64::from(number) * 30 + late);
+            server.quiet_until(u64::from(number) * 20 + late);
             sent += server.says(&ack(number)).len();
             sent += server.says(&ack(number)).len();
             sent += server.says(&ack(number - 1)).len();

@@ -163,9 +163,9 @@ fn repeated_loss_stretches_the_window_and_clean_windows_shrink_it_back() {
     let mut server = window_of("8", &file);
     server.quiet_until(1);
     assert_eq!(server.says(&ack(0)).len(), 8);
-    let again: Vec<u64> = server.run_until(300).into_iter().map(|(at, _)| at).collect();
+    let again: Vec<u64> = server.run_until(200).into_iter().map(|(at, _)| at).collect();
     // The third loss in a row: half the window, and the rest a moment later.
-    let expected = [[31; 8], [91; 8], [211, 211, 211, 211, 212, 212, 212, 212]].concat();
+    let expected = [[21; 8], [61; 8], [141, 141, 141, 141, 142, 142, 142, 142]].concat();
     assert_eq!(again, expected);
     assert_eq!(server.says(&ack(8)).len(), 8);
 }

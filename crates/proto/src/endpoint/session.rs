@@ -80,11 +80,12 @@ impl<F: Files> Session<F> {
         }
     }
 
-    /// When the session is to be visited; `None` while it waits for storage.
-    pub(super) fn deadline(&self) -> Option<Time> {
+    /// When the session is to be visited; `None` while it waits for storage. A reader may be
+    /// `slack` late with its ACK.
+    pub(super) fn deadline(&self, slack: Duration) -> Option<Time> {
         match &self.state {
             State::Opening | State::Committing(_) => None,
-            State::Sending(sender) => Some(sender.poll_timeout()),
+            State::Sending(sender) => Some(sender.due(slack)),
             State::Receiving(receiver, _) => receiver.poll_timeout(),
             State::Dallying(_) | State::Closed => Some(self.forget_at),
         }
