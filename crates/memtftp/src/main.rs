@@ -2,16 +2,18 @@
 
 mod banner;
 mod bench;
+mod check;
 mod cli;
 mod exit;
 mod interrupt;
 mod manual;
 mod progress;
 mod serve;
+mod settings;
 mod transfer;
 
 use std::env;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -47,6 +49,10 @@ fn run() -> Result<(), Failure> {
         .init();
     match cli.command {
         Command::Serve(flags) => serve::run(*flags).map_err(|error| error.to_string())?,
+        Command::Check(flags) => {
+            let text = check::run(&flags).map_err(|error| error.to_string())?;
+            io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())?;
+        }
         Command::Bench(flags) => bench::run(&flags)?,
         Command::Get(flags) => transfer::get(&flags)?,
         Command::Put(flags) => transfer::put(&flags)?,

@@ -3,13 +3,17 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use memtftp_udp::{Gso, Io};
 use thiserror::Error;
 
 use crate::access::Access;
 use crate::request_log::RequestLogConfig;
+use crate::rules::Rules;
 
 /// The port without `--port`.
 pub const DEFAULT_PORT: u16 = 6969;
@@ -25,6 +29,9 @@ pub const DEFAULT_MAX_SESSIONS: usize = 100_000;
 
 /// Transfers at once of one client, on each worker, without `--max-client-sessions`.
 pub const DEFAULT_MAX_CLIENT_SESSIONS: usize = 4_096;
+
+/// The settings of a running server, replaced as a whole.
+pub(crate) type SharedConfig = Arc<ArcSwap<Config>>;
 
 /// What clients may do with uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +66,8 @@ pub struct Config {
     pub access: Access,
     /// What clients may do with uploads.
     pub uploads: Uploads,
+    /// Who may read and write which file, under which name.
+    pub rules: Rules,
     /// Bytes for all files, uploads in flight and replaced files that are still being read.
     pub memory: u64,
     /// Bytes of one file that a client may upload; what the budget has room for without it.
@@ -94,6 +103,7 @@ impl Default for Config {
             gso: Gso::Auto,
             access: Access::private(),
             uploads: Uploads::Replace,
+            rules: Rules::default(),
             memory: default_memory(),
             max_file: None,
             max_client_memory: None,
@@ -156,7 +166,53 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The flags that it is about.
+    pub fn flags(&self) -> Vec<&'static str> {
+        match self {
+            ConfigError::NoAddress | ConfigError::Covered { .. } => vec!["--listen"],
+            ConfigError::SinglePortRange => vec!["--single-port", "--transfer-ports"],
+            ConfigError::TooFewPorts { .. } => vec!["--transfer-ports", "--workers"],
+            ConfigError::TooSmall { flag, .. } | ConfigError::TooLarge { flag, .. } => vec![flag],
+        }
+    }
+}
+
 impl Config {
+    /// These settings, but with those of `running` that a running server cannot change. Gives the
+    /// flags of the settings that would have been others.
+    #[must_use]
+    pub(crate) fn keeping_fixed(self, running: &Config) -> (Config, Vec<&'static str>) {
+        let differs = [
+            ("--listen", self.listen != running.listen),
+            ("--single-port", self.single_port != running.single_port),
+            ("--transfer-ports", self.transfer_ports != running.transfer_ports),
+            ("--workers", self.workers != running.workers),
+            ("--pin", self.pin_workers != running.pin_workers),
+            ("--io", self.io != running.io),
+            ("--gso", self.gso != running.gso),
+            ("--memory", self.memory != running.memory),
+            ("--max-client-memory", self.client_memory() != running.client_memory()),
+            ("--request-log", self.request_log != running.request_log),
+        ];
+        let fixed = running.clone();
+        let config = Config {
+            listen: fixed.listen,
+            single_port: fixed.single_port,
+            transfer_ports: fixed.transfer_ports,
+            workers: fixed.workers,
+            pin_workers: fixed.pin_workers,
+            io: fixed.io,
+            gso: fixed.gso,
+            memory: fixed.memory,
+            max_client_memory: fixed.max_client_memory,
+            request_log: fixed.request_log,
+            ..self
+        };
+        let kept = differs.into_iter().filter(|(_, differs)| *differs).map(|(flag, _)| flag);
+        (config, kept.collect())
+    }
+
     /// What the uploads of one client may hold.
     pub fn client_memory(&self) -> u64 {
         self.max_client_memory.unwrap_or(self.memory / 2)

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod bench;
+mod check;
 mod get;
 mod manual;
 mod put;
@@ -11,10 +12,12 @@ mod values;
 use clap::{Parser, Subcommand};
 
 pub(crate) use bench::{BenchFlags, Known, Share};
+pub(crate) use check::CheckFlags;
 pub(crate) use get::{Destination, GetFlags};
 pub(crate) use manual::{CompletionsFlags, ManFlags};
 pub(crate) use put::{Origin, PutFlags};
-pub(crate) use serve::{FlagError, ServeFlags};
+pub(crate) use serve::ServeFlags;
+pub(crate) use values::{duration, size};
 
 /// A TFTP server that keeps its files in memory, and a client.
 ///
@@ -31,6 +34,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve files to TFTP clients
     Serve(Box<ServeFlags>),
+    /// Check a configuration file: print what it means, or what would become of a request
+    Check(CheckFlags),
     /// Load a server with many clients, and check every byte
     Bench(Box<BenchFlags>),
     /// Fetch files from a TFTP server
