@@ -8,6 +8,7 @@ mod interrupt;
 mod manual;
 mod progress;
 mod serve;
+mod status;
 mod transfer;
 
 use std::env;
@@ -47,6 +48,7 @@ fn run() -> Result<(), Failure> {
         .init();
     match cli.command {
         Command::Serve(flags) => serve::run(*flags).map_err(|error| error.to_string())?,
+        Command::Status(flags) => status::run(&flags).map_err(|error| error.to_string())?,
         Command::Bench(flags) => bench::run(&flags)?,
         Command::Get(flags) => transfer::get(&flags)?,
         Command::Put(flags) => transfer::put(&flags)?,

@@ -1,12 +1,12 @@
 //! `memtftp serve`.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use memtftp_server::{Server, StartError};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use thiserror::Error;
 
@@ -28,7 +28,7 @@ pub(crate) enum ServeError {
 pub(crate) fn run(flags: ServeFlags) -> Result<(), ServeError> {
     let plan = flags.plan()?;
     // Before the start, so that no signal finds the process without its handlers.
-    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])?;
     let mut builder = Server::builder().config(plan.config);
     for directory in plan.preload {
         builder = builder.preload(directory);
@@ -50,13 +50,15 @@ pub(crate) fn run(flags: ServeFlags) -> Result<(), ServeError> {
 }
 
 /// The first SIGTERM or Ctrl-C lets transfers finish, the second does not; SIGHUP reopens the
-/// request log.
+/// request log; SIGUSR1 prints the status.
 fn obey(mut signals: Signals, server: &Server, drain: Duration) {
     let mut stopping = false;
     for signal in signals.forever() {
         if signal == SIGHUP {
             tracing::debug!("opening the request log again");
             server.reopen_request_log();
+        } else if signal == SIGUSR1 {
+            let _ = write!(io::stderr(), "{}", server.status());
         } else if std::mem::replace(&mut stopping, true) {
             tracing::info!("stopping now");
             server.abort();

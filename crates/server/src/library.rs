@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::quality::RandomState;
-use memtftp_proto::{Answer, ErrorCode, FileRequest, Files, Limits, Mode, Refusal, SessionId};
+use memtftp_proto::{
+    Answer, ErrorCode, FileRequest, Files, Limits, Mode, Refusal, RefusalReason, SessionId,
+};
 use memtftp_store::{
     AppendError, Budget, CommitError, Existing, Name, NameError, Receipt, Store, Upload, Version,
 };
@@ -39,6 +41,13 @@ pub(crate) struct NamedUpload {
     upload: Upload,
     /// Held so that the table keeps it while the upload lasts.
     _share: Arc<Budget>,
+}
+
+impl NamedUpload {
+    /// Bytes that it holds of the budget.
+    pub(crate) fn charged(&self) -> u64 {
+        self.upload.charged()
+    }
 }
 
 impl Library {
@@ -86,7 +95,8 @@ impl Library {
         if self.store.len() < self.shared.config.max_files || self.store.contains(name) {
             return Ok(());
         }
-        Err(Refusal::new(ErrorCode::FULL, "too many files, see --max-files"))
+        let refusal = Refusal::new(ErrorCode::FULL, "too many files, see --max-files");
+        Err(refusal.counted_as(RefusalReason::Files))
     }
 
     /// The part of the budget that uploads of one client may use.
@@ -175,13 +185,19 @@ fn bad_name(error: NameError) -> Refusal {
 }
 
 fn no_room(error: AppendError) -> Refusal {
-    let text = match error {
-        AppendError::TooLong { .. } => "file is too large, see --max-file",
-        AppendError::OverBudget(over) if over.depth == 0 => {
-            "this client's uploads hold too much, see --max-client-memory"
+    let (text, reason) = match error {
+        AppendError::TooLong { .. } => {
+            ("file is too large, see --max-file", RefusalReason::FileSize)
         }
-        AppendError::OverBudget(_) => "no memory left for files, see --memory",
-        AppendError::OutOfMemory => "the server is out of memory",
+        AppendError::OverBudget(over) if over.depth == 0 => (
+            "this client's uploads hold too much, see --max-client-memory",
+            RefusalReason::ClientMemory,
+        ),
+        AppendError::OverBudget(_) => {
+            ("no memory left for files, see --memory", RefusalReason::Memory)
+        }
+        AppendError::OutOfMemory => ("the server is out of memory", RefusalReason::Memory),
     };
-    Refusal::new(ErrorCode::FULL, text).because(format!("{text}: {error}"))
+    let refusal = Refusal::new(ErrorCode::FULL, text);
+    refusal.because(format!("{text}: {error}")).counted_as(reason)
 }

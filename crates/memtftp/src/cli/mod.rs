@@ -5,6 +5,7 @@ mod get;
 mod manual;
 mod put;
 mod serve;
+mod status;
 mod transfer;
 mod values;
 
@@ -15,6 +16,7 @@ pub(crate) use get::{Destination, GetFlags};
 pub(crate) use manual::{CompletionsFlags, ManFlags};
 pub(crate) use put::{Origin, PutFlags};
 pub(crate) use serve::{FlagError, ServeFlags};
+pub(crate) use status::StatusFlags;
 
 /// A TFTP server that keeps its files in memory, and a client.
 ///
@@ -31,6 +33,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve files to TFTP clients
     Serve(Box<ServeFlags>),
+    /// Show what a server on this machine is doing
+    Status(StatusFlags),
     /// Load a server with many clients, and check every byte
     Bench(Box<BenchFlags>),
     /// Fetch files from a TFTP server

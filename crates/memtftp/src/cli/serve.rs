@@ -10,7 +10,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum, value_parser};
 use ipnet::IpNet;
 use memtftp_server::{
-    Access, Config, DEFAULT_MAX_CLIENT_SESSIONS, DEFAULT_MAX_FILES, DEFAULT_MAX_SESSIONS,
+    Access, Config, DEFAULT_MAX_CLIENT_REQUESTS, DEFAULT_MAX_CLIENT_SESSIONS, DEFAULT_MAX_FILES,
+    DEFAULT_MAX_HALF_OPEN, DEFAULT_MAX_SESSIONS, DEFAULT_MAX_UNRECOGNIZED, DEFAULT_MAX_UPLOADS,
     DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, Gso, Io, LogFormat, LogTarget, RequestLogConfig, Uploads,
 };
 use thiserror::Error;
@@ -35,6 +36,10 @@ pub(crate) struct ServeFlags {
     /// Run transfers on the listening port, for NAT and containers
     #[arg(long, help_heading = "Network")]
     single_port: bool,
+
+    /// Answer requests to IPv4 broadcast addresses, too, as switches send that have no configuration
+    #[arg(long, help_heading = "Network")]
+    answer_broadcast: bool,
 
     /// Serve clients of this network, or `any`; repeatable [default: loopback and private networks]
     #[arg(long, value_name = "CIDR", help_heading = "Policy")]
@@ -72,6 +77,22 @@ pub(crate) struct ServeFlags {
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_CLIENT_SESSIONS, help_heading = "Limits")]
     max_client_sessions: usize,
 
+    /// Uploads in flight
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_UPLOADS, help_heading = "Limits")]
+    max_uploads: usize,
+
+    /// Transfers whose client has not answered yet; over it the oldest of them end unanswered
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_HALF_OPEN, help_heading = "Limits")]
+    max_half_open: usize,
+
+    /// Requests of one client address a second, on each worker; over it they get no answer
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_CLIENT_REQUESTS, help_heading = "Limits")]
+    max_client_requests: u32,
+
+    /// End a transfer that takes longer than this
+    #[arg(long, value_name = "TIME", default_value = "4h", value_parser = duration, help_heading = "Limits")]
+    max_transfer_time: Duration,
+
     /// Largest block agreed, in bytes [default: what fits the interface's MTU]
     #[arg(long, value_name = "BYTES", value_parser = value_parser!(u16).range(8..=65_464), help_heading = "Limits")]
     max_blksize: Option<u16>,
@@ -96,6 +117,14 @@ pub(crate) struct ServeFlags {
     /// How a line of the request log looks
     #[arg(long, value_enum, default_value_t = FormatFlag::Text, help_heading = "Request log")]
     request_log_format: FormatFlag,
+
+    /// Lines a second about datagrams that get no service; one line counts the others
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_UNRECOGNIZED, help_heading = "Request log")]
+    max_unrecognized: u32,
+
+    /// Unix socket for `memtftp status` [default: memtftp.sock in $RUNTIME_DIRECTORY, if that is set]
+    #[arg(long, value_name = "PATH", help_heading = "Process")]
+    status_socket: Option<PathBuf>,
 
     /// Worker threads [default: one for each core]
     #[arg(long, value_name = "N", help_heading = "Process")]
@@ -157,7 +186,14 @@ impl ServeFlags {
             max_windowsize: self.max_windowsize,
             max_sessions: self.max_sessions,
             max_client_sessions: self.max_client_sessions,
+            max_uploads: self.max_uploads,
+            max_half_open: self.max_half_open,
+            max_client_requests: self.max_client_requests,
+            max_unrecognized: self.max_unrecognized,
+            max_transfer_time: self.max_transfer_time,
             give_up: self.give_up,
+            answer_broadcast: self.answer_broadcast,
+            status_socket: self.status_socket.or_else(super::status::of_service),
             request_log: Some(RequestLogConfig {
                 target: if self.request_log.as_os_str() == "-" {
                     LogTarget::Stdout
