@@ -10,6 +10,7 @@ mod manual;
 mod progress;
 mod serve;
 mod settings;
+mod status;
 mod transfer;
 
 use std::env;
@@ -53,6 +54,7 @@ fn run() -> Result<(), Failure> {
             let text = check::run(&flags).map_err(|error| error.to_string())?;
             io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())?;
         }
+        Command::Status(flags) => status::run(&flags).map_err(|error| error.to_string())?,
         Command::Bench(flags) => bench::run(&flags)?,
         Command::Get(flags) => transfer::get(&flags)?,
         Command::Put(flags) => transfer::put(&flags)?,

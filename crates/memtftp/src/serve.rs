@@ -1,12 +1,12 @@
 //! `memtftp serve`.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use memtftp_server::{ReloadError, Reloaded, Server, StartError};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use thiserror::Error;
 
@@ -38,7 +38,7 @@ enum NotReloaded {
 pub(crate) fn run(flags: ServeFlags) -> Result<(), ServeError> {
     let plan = read(&flags)?;
     // Before the start, so that no signal finds the process without its handlers.
-    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])?;
     let mut builder = Server::builder().config(plan.config);
     for directory in plan.preload {
         builder = builder.preload(directory);
@@ -71,7 +71,8 @@ struct Commands {
 
 impl Commands {
     /// The first SIGTERM or Ctrl-C lets transfers finish, the second does not; SIGHUP opens the request
-    /// log again, and reads the configuration file and what has changed in the preloaded directories.
+    /// log again, and reads the configuration file and what has changed in the preloaded directories;
+    /// SIGUSR1 prints the status.
     fn obey(mut self, mut signals: Signals) {
         let mut stopping = false;
         for signal in signals.forever() {
@@ -81,6 +82,8 @@ impl Commands {
                     Ok(reloaded) => tell(&reloaded),
                     Err(error) => tracing::error!("not reloaded, all stays as it was: {error}"),
                 }
+            } else if signal == SIGUSR1 {
+                let _ = write!(io::stderr(), "{}", self.server.status());
             } else if std::mem::replace(&mut stopping, true) {
                 tracing::info!("stopping now");
                 self.server.abort();

@@ -67,6 +67,7 @@ impl Load {
                 SocketRole::Listening { transfers: vec![SocketId(1)] },
                 SocketRole::Transfer,
             ],
+            max_half_open: clients,
             ..Config::default()
         };
         let endpoint = Endpoint::new(config, OneFile(Arc::clone(file)));

@@ -42,6 +42,7 @@
 //!
 //! * [`Server::put`], [`get`](Server::get) and [`take`](Server::take) move files in and out;
 //!   [`wait_for_upload`](Server::wait_for_upload) waits for one with a deadline.
+//! * [`Server::status`] tells what it is doing, [`Config`] bounds what it may do.
 //! * [`Server::wait_for_record`] and [`records`](Server::records) tell what became of each request.
 //! * A [`FaultPlan`] makes packets lost, late, twice, out of order or damaged, or answers them with
 //!   an error, the same ones each time.
@@ -51,8 +52,8 @@
 //! # Threads
 //!
 //! A [`Server`] is a few threads: one worker for each core, which owns its sockets and its share of
-//! the clients and never waits for anything but them, and one that writes the request log. There is
-//! no thread, task, socket or file descriptor for a client. It is `Send + Sync`, every call takes
+//! the clients and never waits for anything but them, one that writes the request log, and one that
+//! answers the status socket, if there is one. There is no thread, task, socket or file descriptor for a client. It is `Send + Sync`, every call takes
 //! `&self`, and an `Arc` shares it.
 //!
 //! # Beside tokio
@@ -65,6 +66,7 @@
 //! | [`Builder::start`] | while sockets are bound and directories loaded |
 //! | [`Server::wait_for_upload`], [`Server::wait_for_record`] | up to their deadline |
 //! | [`Server::wait`] | until the server has ended |
+//! | [`Server::status`] | until each worker has answered, a second at most |
 //! | [`Server::stop`], dropping the [`Server`] | until its threads have ended, some milliseconds |
 //! | [`Server::reopen_request_log`] | while the queue of the log is full |
 //!
@@ -101,6 +103,7 @@ mod faults;
 mod interfaces;
 mod later;
 mod library;
+mod missed;
 mod neighbours;
 mod outbox;
 mod preload;
@@ -109,6 +112,7 @@ mod request_log;
 pub mod rules;
 mod server;
 mod sockets;
+pub mod status;
 mod wait;
 mod watched;
 mod worker;
@@ -116,11 +120,14 @@ mod worker;
 pub use access::Access;
 pub use builder::{Builder, StartError};
 pub use config::{
-    Config, ConfigError, DEFAULT_MAX_CLIENT_SESSIONS, DEFAULT_MAX_FILES, DEFAULT_MAX_SESSIONS,
-    DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, Uploads,
+    Config, ConfigError, DEFAULT_MAX_CLIENT_REQUESTS, DEFAULT_MAX_CLIENT_SESSIONS,
+    DEFAULT_MAX_FILES, DEFAULT_MAX_HALF_OPEN, DEFAULT_MAX_SESSIONS, DEFAULT_MAX_UNRECOGNIZED,
+    DEFAULT_MAX_UPLOADS, DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, Uploads,
 };
 pub use faults::{Fault, FaultPlan, Packets};
-pub use memtftp_proto::{DropReason, ErrorCode, Kind, Mode, Opcode, Outcome, Refusal};
+pub use memtftp_proto::{
+    DropReason, ErrorCode, Kind, Mode, Opcode, Outcome, Refusal, RefusalReason,
+};
 pub use memtftp_store::{AppendError, Name, NameError, Version};
 pub use memtftp_udp::{Gso, Io};
 pub use neighbours::{HardwareAddress, HardwareAddressError};
@@ -129,4 +136,7 @@ pub use records::RequestRecord;
 pub use request_log::{LogError, LogFormat, LogTarget, RequestLogConfig};
 pub use server::{PutError, ReloadError, Reloaded, Server};
 pub use sockets::SocketError;
+pub use status::Status;
+#[cfg(unix)]
+pub use status::socket::StatusSocketError;
 pub use wait::WaitError;

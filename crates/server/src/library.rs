@@ -1,11 +1,14 @@
 //! The files and the policy behind every worker's endpoint.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use foldhash::quality::RandomState;
-use memtftp_proto::{Answer, ErrorCode, FileRequest, Files, Limits, Mode, Refusal, SessionId};
+use memtftp_proto::{
+    Answer, ErrorCode, FileRequest, Files, Limits, Mode, Refusal, RefusalReason, SessionId,
+};
 use memtftp_store::{
     AppendError, Budget, CommitError, Existing, Name, NameError, Receipt, Store, Upload, Version,
 };
@@ -61,6 +64,13 @@ pub(crate) struct NamedUpload {
     config: Arc<Config>,
     /// Held so that the table keeps it while the upload lasts.
     _share: Arc<Budget>,
+}
+
+impl NamedUpload {
+    /// Bytes that it holds of the budget.
+    pub(crate) fn charged(&self) -> u64 {
+        self.upload.charged()
+    }
 }
 
 /// Why a request has no answer at once.
@@ -181,19 +191,19 @@ impl Library {
             Decision::HardwareNeeded => Err(Hindrance::HardwareNeeded),
             Decision::Refuse { rule, text } => {
                 let reason = format!("{text} ({rule})");
-                Err(Refusal::new(ErrorCode::ACCESS, text).because(reason).into())
+                Err(by_rule(text, reason))
             }
             Decision::BadName { rule, error } => {
                 let refusal = bad_name(error);
                 let reason = format!("{}, made by {rule}", refusal.text);
-                Err(refusal.because(reason).into())
+                Err(refusal.because(reason).counted_as(RefusalReason::Rule).into())
             }
             Decision::HardwareUnknown { rule } => {
                 let text = "your hardware address is not known here";
                 let reason = format!(
                     "{rule} needs the client's hardware address, which the system does not know"
                 );
-                Err(Refusal::new(ErrorCode::ACCESS, text).because(reason).into())
+                Err(by_rule(text, reason))
             }
         }
     }
@@ -212,7 +222,8 @@ impl Library {
             }
         }
         let refusal = Refusal::new(ErrorCode::UNDEFINED, "server is busy, try again later");
-        Answer::Now(Err(refusal.because("too many clients wait for their hardware address")))
+        let refusal = refusal.because("too many clients wait for their hardware address");
+        Answer::Now(Err(refusal.counted_as(RefusalReason::Lookups)))
     }
 
     fn limits(&self, request: &FileRequest<'_>, caps: Caps) -> Limits {
@@ -231,7 +242,8 @@ impl Library {
         if self.store.len() < config.max_files || self.store.contains(name) {
             return Ok(());
         }
-        Err(Refusal::new(ErrorCode::FULL, "too many files, see --max-files"))
+        let refusal = Refusal::new(ErrorCode::FULL, "too many files, see --max-files");
+        Err(refusal.counted_as(RefusalReason::Files))
     }
 
     /// The part of the budget that uploads of one client may use.
@@ -328,6 +340,11 @@ fn not_found(asked: &Name, name: &Name) -> Refusal {
     }
 }
 
+fn by_rule(text: impl Into<Cow<'static, str>>, reason: String) -> Hindrance {
+    let refusal = Refusal::new(ErrorCode::ACCESS, text).because(reason);
+    refusal.counted_as(RefusalReason::Rule).into()
+}
+
 fn already_exists() -> Refusal {
     Refusal::new(ErrorCode::EXISTS, "file exists, the server needs --uploads replace")
 }
@@ -345,13 +362,19 @@ fn bad_name(error: NameError) -> Refusal {
 }
 
 fn no_room(error: AppendError) -> Refusal {
-    let text = match error {
-        AppendError::TooLong { .. } => "file is too large, see --max-file",
-        AppendError::OverBudget(over) if over.depth == 0 => {
-            "this client's uploads hold too much, see --max-client-memory"
+    let (text, reason) = match error {
+        AppendError::TooLong { .. } => {
+            ("file is too large, see --max-file", RefusalReason::FileSize)
         }
-        AppendError::OverBudget(_) => "no memory left for files, see --memory",
-        AppendError::OutOfMemory => "the server is out of memory",
+        AppendError::OverBudget(over) if over.depth == 0 => (
+            "this client's uploads hold too much, see --max-client-memory",
+            RefusalReason::ClientMemory,
+        ),
+        AppendError::OverBudget(_) => {
+            ("no memory left for files, see --memory", RefusalReason::Memory)
+        }
+        AppendError::OutOfMemory => ("the server is out of memory", RefusalReason::Memory),
     };
-    Refusal::new(ErrorCode::FULL, text).because(format!("{text}: {error}"))
+    let refusal = Refusal::new(ErrorCode::FULL, text);
+    refusal.because(format!("{text}: {error}")).counted_as(reason)
 }

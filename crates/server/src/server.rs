@@ -29,7 +29,13 @@ use crate::preload::{PreloadError, Preloaded};
 use crate::records::Records;
 use crate::request_log::{LogSender, RequestLog};
 use crate::sockets::{self, WorkerSockets};
-use crate::worker::{Command, Parts, Unfinished, Worker};
+#[cfg(unix)]
+use crate::status::socket::{Serving, StatusSocket};
+use crate::status::{Gauge, Status};
+use crate::worker::{Broadcasts, Command, Parts, Unfinished, Worker};
+
+/// One client address may have this part of all half-open sessions.
+const CLIENT_SHARE: usize = 4;
 
 /// A file was not put into the server. The caller must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -86,6 +92,10 @@ pub struct Server {
     workers: Vec<WorkerHandle>,
     /// Disconnected once every worker has ended.
     ended: Receiver<Infallible>,
+    gauge: Gauge,
+    /// Ends before the workers, whom it asks.
+    #[cfg(unix)]
+    status: Option<Serving>,
     log: Option<RequestLog>,
 }
 
@@ -132,6 +142,8 @@ impl Server {
         let config = Arc::new(config);
         // The port first: it is the likeliest to fail, and loading may take long.
         let sockets = sockets::bind(&config, count)?;
+        #[cfg(unix)]
+        let status_socket = config.status_socket.as_deref().map(StatusSocket::open).transpose()?;
         let store = Store::new(Budget::new(config.memory));
         let mut preloaded = Preloaded::default();
         let files = preloaded.read(&store, &preload, config.max_files)?;
@@ -145,7 +157,11 @@ impl Server {
         library.prepare(&config.rules)?;
         let records = (keep_records > 0).then(|| Records::new(keep_records));
         let (running, ended) = Running::new(arrivals.clone(), records.clone());
+        let unwritten = log.as_ref().map(|log| log.sender().unwritten()).unwrap_or_default();
         let mut server = Server {
+            gauge: Gauge::new(Vec::new(), store.clone(), Arc::clone(&unwritten)),
+            #[cfg(unix)]
+            status: None,
             listening: sockets.first().map(addresses).unwrap_or_default(),
             transfer_ports: sockets.iter().flat_map(transfer_ports).collect(),
             workers: Vec::with_capacity(count),
@@ -169,17 +185,28 @@ impl Server {
             let endpoint = Endpoint::new(settings, server.library.with_answers(answers));
             let faults = server.faults.clone().map(Faults::new);
             let log = server.log_sender();
-            let parts = Parts { poller, resolutions, faults, log, unfinished: unfinished.clone() };
+            let (unfinished, broadcasts) = (unfinished.clone(), broadcasts(&config, number));
+            let parts = Parts { poller, resolutions, faults, log, unfinished, broadcasts };
             let worker = Worker::new(endpoint, sockets, parts)?;
             let pin = config.pin_workers.then_some(number);
             server.workers.push(spawn(number, pin, worker, Arc::clone(&running))?);
+        }
+        let handles = server.workers.iter();
+        let workers = handles.map(|worker| (worker.commands.clone(), worker.waker.clone()));
+        server.gauge = Gauge::new(workers.collect(), server.store.clone(), unwritten);
+        #[cfg(unix)]
+        if let Some(socket) = status_socket {
+            server.status = Some(socket.serve(server.gauge.clone())?);
         }
         Ok(server)
     }
 
     fn log_sender(&self) -> LogSender {
         let log = self.log.as_ref().map_or_else(LogSender::none, RequestLog::sender);
-        log.keeping(self.records.clone())
+        let config = self.config.load();
+        let workers = u32::try_from(config.worker_count()).unwrap_or(u32::MAX);
+        let lines = config.max_unrecognized.div_ceil(workers.max(1));
+        log.keeping(self.records.clone()).allowing(lines)
     }
 
     /// The addresses that requests go to, as they were bound: `[::]` is every address.
@@ -281,6 +308,25 @@ impl Server {
         self.store.budget().used()
     }
 
+    /// What the server is doing and has done. Blocks until its workers have answered, up to a
+    /// second; those that have not are not in the numbers.
+    ///
+    /// ```
+    /// use memtftp_server::Server;
+    ///
+    /// let server = Server::builder().start()?;
+    /// server.put("boot/a", vec![0; 1_000])?;
+    /// let status = server.status();
+    /// assert_eq!((status.open.sessions, status.totals.requests), (0, 0));
+    /// assert_eq!((status.memory.files, status.memory.file_count), (1_000, 1));
+    /// assert_eq!(status.refused["max_uploads"], 0);
+    /// println!("{status}");    // as `memtftp status` prints it
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn status(&self) -> Status {
+        self.gauge.status()
+    }
+
     /// Opens the request log again by its name, after a rotation.
     pub fn reopen_request_log(&self) {
         if let Some(log) = &self.log {
@@ -322,6 +368,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        #[cfg(unix)]
+        drop(self.status.take());
         self.abort();
         for worker in self.workers.drain(..) {
             if worker.thread.join().is_err() {
@@ -369,6 +417,15 @@ fn pin_to_core(turn: usize) {
     }
 }
 
+/// The first worker alone sees to broadcasts, of which each worker gets a copy.
+fn broadcasts(config: &Config, number: usize) -> Broadcasts {
+    match (number, config.answer_broadcast) {
+        (0, true) => Broadcasts::Answer,
+        (0, false) => Broadcasts::Drop,
+        _ => Broadcasts::Ignore,
+    }
+}
+
 /// What a worker's share of these settings is.
 fn endpoint_config(
     config: &Config,
@@ -378,11 +435,17 @@ fn endpoint_config(
 ) -> memtftp_proto::Config {
     let timing = Timing { patience: config.give_up, ..Timing::default() };
     let opening_patience = timing.opening_patience.min(timing.patience);
+    let max_half_open = config.max_half_open.div_ceil(workers);
     memtftp_proto::Config {
         sockets,
         timing: Timing { opening_patience, ..timing },
         max_sessions: config.max_sessions.div_ceil(workers),
         max_sessions_per_client: config.max_client_sessions,
+        max_uploads: config.max_uploads.div_ceil(workers),
+        max_half_open,
+        max_half_open_per_client: max_half_open.div_ceil(CLIENT_SHARE),
+        max_requests_per_client: config.max_client_requests,
+        max_transfer_time: config.max_transfer_time,
         seed: RandomState::new().hash_one(number),
         ..memtftp_proto::Config::default()
     }

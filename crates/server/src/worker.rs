@@ -7,15 +7,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
-use memtftp_proto::{Datagram, Endpoint, Route, SocketId, Time};
-use memtftp_udp::{Poller, Ready, RecvBatch, SendBuffer, Waker};
+use memtftp_proto::{Datagram, Endpoint, ErrorCode, Outcome, Record, Route, SocketId, Time};
+use memtftp_udp::{Cast, Poller, Ready, Received, RecvBatch, SendBuffer, Waker};
 
 use crate::faults::{Ends, Faults};
 use crate::later::Resolution;
-use crate::library::Library;
+use crate::library::{Library, NamedUpload};
+use crate::missed::Missed;
 use crate::outbox::Outbox;
 use crate::request_log::LogSender;
 use crate::sockets::WorkerSockets;
+use crate::status::{MAX_STATUS_SESSIONS, Report};
 
 /// Batches taken from one socket before the others have their turn.
 const MAX_BATCHES: usize = 4;
@@ -24,7 +26,7 @@ const MAX_BATCHES: usize = 4;
 const MAX_LOST_RUNS: u32 = 8;
 
 /// Commands that wait to be read, at most.
-const MAX_COMMANDS: usize = 16;
+pub(crate) const MAX_COMMANDS: usize = 16;
 
 /// How long a worker that drains repeats the last ACKs of uploads.
 const LAST_DALLY: Duration = Duration::from_secs(1);
@@ -41,6 +43,20 @@ pub(crate) enum Command {
     Drain(Duration),
     /// End every transfer now.
     Stop,
+    /// Tell there how it goes; what does not fit there is lost.
+    Report(Sender<Report>),
+}
+
+/// What a worker does with datagrams to a broadcast address. The system gives a copy of each to
+/// every worker, whoever else gets those of its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broadcasts {
+    /// Nothing at all: another worker sees to them.
+    Ignore,
+    /// They are dropped and recorded.
+    Drop,
+    /// Requests among them are answered from the address of the interface.
+    Answer,
 }
 
 /// How many workers still have transfers while the server drains.
@@ -80,6 +96,8 @@ pub(crate) struct Worker {
     /// This worker has left the count of the unfinished.
     finished: bool,
     unfinished: Unfinished,
+    broadcasts: Broadcasts,
+    missed: Missed,
     lost: u64,
 }
 
@@ -90,6 +108,7 @@ pub(crate) struct Parts {
     pub(crate) faults: Option<Faults>,
     pub(crate) log: LogSender,
     pub(crate) unfinished: Unfinished,
+    pub(crate) broadcasts: Broadcasts,
 }
 
 impl Worker {
@@ -99,7 +118,7 @@ impl Worker {
         sockets: WorkerSockets,
         parts: Parts,
     ) -> io::Result<(Worker, Sender<Command>)> {
-        let Parts { mut poller, resolutions, faults, log, unfinished } = parts;
+        let Parts { mut poller, resolutions, faults, log, unfinished, broadcasts } = parts;
         for (key, socket) in sockets.sockets.iter().enumerate() {
             poller.add(socket, key)?;
         }
@@ -120,6 +139,8 @@ impl Worker {
             dally_until: None,
             finished: false,
             unfinished,
+            broadcasts,
+            missed: Missed::default(),
             lost: 0,
         };
         Ok((worker, sender))
@@ -226,11 +247,11 @@ impl Worker {
             };
             let now = self.now();
             for received in batch.iter() {
+                let Some(directed) = self.is_directed(&received) else { continue };
                 let socket = SocketId(u16::try_from(key).unwrap_or(u16::MAX));
                 let route = Route { socket, peer: received.peer, local: received.local };
                 self.catch_up(&route);
-                let (directed, payload) = (received.directed, received.payload);
-                let datagram = Datagram { route, directed, payload };
+                let datagram = Datagram { route, directed, payload: received.payload };
                 match &mut self.faults {
                     None => self.endpoint.handle_datagram(now, &datagram),
                     Some(faults) => faults.receive(now, &datagram, &mut self.endpoint),
@@ -243,6 +264,18 @@ impl Worker {
             }
         }
         self.batches.push(batch);
+    }
+
+    /// Whether a datagram is to be answered as if it had been sent to this host alone; `None` if it
+    /// is another worker's to see to.
+    fn is_directed(&self, received: &Received<'_>) -> Option<bool> {
+        match (received.cast, self.broadcasts) {
+            (Cast::Unicast, _) => Some(true),
+            (_, Broadcasts::Ignore) => None,
+            // Without an address of ours it would leave from any.
+            (Cast::Broadcast, Broadcasts::Answer) => Some(received.local.is_some()),
+            (Cast::Broadcast | Cast::Multicast, _) => Some(false),
+        }
     }
 
     /// Sockets are read one after the other, but a client sends in order: what it sent to its
@@ -262,6 +295,10 @@ impl Worker {
                 }
                 Command::Drain(patience) => now + patience,
                 Command::Stop => now,
+                Command::Report(reply) => {
+                    let _ = reply.try_send(self.report(now));
+                    continue;
+                }
             };
             self.endpoint.drain();
             self.stop_at = Some(self.stop_at.map_or(at, |before| before.min(at)));
@@ -275,6 +312,16 @@ impl Worker {
                 Resolution::Opened(id, result) => self.endpoint.resolve_open(now, id, result),
                 Resolution::Begun(id, result) => self.endpoint.resolve_begin(now, id, result),
             }
+        }
+    }
+
+    fn report(&self, now: Time) -> Report {
+        Report {
+            snapshot: self.endpoint.snapshot(now, MAX_STATUS_SESSIONS),
+            counters: self.endpoint.counters().clone(),
+            uploads: self.endpoint.uploads().map(NamedUpload::charged).sum(),
+            unsent: self.lost,
+            missed: self.missed.clone(),
         }
     }
 
@@ -311,10 +358,20 @@ impl Worker {
     fn log_records(&mut self) {
         while let Some(record) = self.endpoint.poll_record() {
             let address = self.address_of(record.socket);
+            self.note_missed(&record);
             self.log.send(record, address);
         }
         if self.endpoint.lost_runs() >= MAX_LOST_RUNS {
             self.stop_segmenting();
+        }
+    }
+
+    fn note_missed(&mut self, record: &Record) {
+        if let Outcome::Refused(refusal) = &record.outcome
+            && refusal.code == ErrorCode::NOT_FOUND
+            && let Some(request) = record.parse_request()
+        {
+            self.missed.add(request.name);
         }
     }
 

@@ -32,6 +32,11 @@ impl Version {
         self.content.bytes.len() as u64
     }
 
+    /// The same for all clones of a version, and other than that of any other that lives.
+    pub(crate) fn key(&self) -> usize {
+        Arc::as_ptr(&self.content) as usize
+    }
+
     /// True if both are the same commit; equal bytes are not enough.
     #[must_use]
     pub fn is_same(&self, other: &Version) -> bool {

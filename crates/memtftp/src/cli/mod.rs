@@ -6,6 +6,7 @@ mod get;
 mod manual;
 mod put;
 mod serve;
+mod status;
 mod transfer;
 mod values;
 
@@ -17,6 +18,7 @@ pub(crate) use get::{Destination, GetFlags};
 pub(crate) use manual::{CompletionsFlags, ManFlags};
 pub(crate) use put::{Origin, PutFlags};
 pub(crate) use serve::ServeFlags;
+pub(crate) use status::{StatusFlags, of_service};
 pub(crate) use values::{duration, size};
 
 /// A TFTP server that keeps its files in memory, and a client.
@@ -36,6 +38,8 @@ pub(crate) enum Command {
     Serve(Box<ServeFlags>),
     /// Check a configuration file: print what it means, or what would become of a request
     Check(CheckFlags),
+    /// Show what a server on this machine is doing
+    Status(StatusFlags),
     /// Load a server with many clients, and check every byte
     Bench(Box<BenchFlags>),
     /// Fetch files from a TFTP server

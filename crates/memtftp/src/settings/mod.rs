@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use toml::Spanned;
 
+use crate::cli::of_service;
+
 pub(crate) use self::file::FileError;
 use self::file::Source;
 use self::rule::RuleEntry;
@@ -53,6 +55,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
         default_missing_value = "true", help_heading = "Network")]
     single_port: Option<bool>,
+
+    /// Answer requests to IPv4 broadcast addresses, too, as switches send that have no configuration
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", help_heading = "Network")]
+    answer_broadcast: Option<bool>,
 
     /// Serve clients of this network, or `any`; repeatable [default: loopback and private networks]
     #[serde(deserialize_with = "some")]
@@ -91,6 +98,24 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", help_heading = "Limits")]
     max_client_sessions: Option<usize>,
 
+    /// Uploads in flight [default: 16384]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    max_uploads: Option<usize>,
+
+    /// Transfers whose client has not answered yet; over it the oldest of them end unanswered
+    /// [default: 32768]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    max_half_open: Option<usize>,
+
+    /// Requests of one client address a second, on each worker; over it they get no answer
+    /// [default: 5000]
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    max_client_requests: Option<u32>,
+
+    /// End a transfer that takes longer than this [default: 4h]
+    #[arg(long, value_name = "TIME", help_heading = "Limits")]
+    max_transfer_time: Option<Time>,
+
     /// Largest block agreed, in bytes [default: what fits the interface's MTU]
     #[arg(long, value_name = "BYTES", value_parser = value_parser!(u16).range(8..=65_464), help_heading = "Limits")]
     max_blksize: Option<u16>,
@@ -110,6 +135,14 @@ pub(crate) struct Settings {
     /// How a line of the request log looks [default: text]
     #[arg(long, value_enum, help_heading = "Request log")]
     request_log_format: Option<Format>,
+
+    /// Lines a second about datagrams that get no service; one line counts the others [default: 100]
+    #[arg(long, value_name = "N", help_heading = "Request log")]
+    max_unrecognized: Option<u32>,
+
+    /// Unix socket for `memtftp status` [default: memtftp.sock in $RUNTIME_DIRECTORY, if that is set]
+    #[arg(long, value_name = "PATH", help_heading = "Process")]
+    status_socket: Option<PathBuf>,
 
     /// Worker threads [default: one for each core]
     #[arg(long, value_name = "N", help_heading = "Process")]
@@ -222,6 +255,7 @@ impl Settings {
             port,
             transfer_ports,
             single_port,
+            answer_broadcast,
             allow,
             uploads,
             preload,
@@ -231,11 +265,17 @@ impl Settings {
             max_files,
             max_sessions,
             max_client_sessions,
+            max_uploads,
+            max_half_open,
+            max_client_requests,
+            max_transfer_time,
             max_blksize,
             max_windowsize,
             give_up,
             request_log,
             request_log_format,
+            max_unrecognized,
+            status_socket,
             workers,
             pin,
             io,
@@ -267,6 +307,15 @@ impl Settings {
             max_windowsize: self.max_windowsize.unwrap_or(defaults.max_windowsize),
             max_sessions: self.max_sessions.unwrap_or(defaults.max_sessions),
             max_client_sessions: self.max_client_sessions.unwrap_or(defaults.max_client_sessions),
+            max_uploads: self.max_uploads.unwrap_or(defaults.max_uploads),
+            max_half_open: self.max_half_open.unwrap_or(defaults.max_half_open),
+            max_client_requests: self.max_client_requests.unwrap_or(defaults.max_client_requests),
+            max_unrecognized: self.max_unrecognized.unwrap_or(defaults.max_unrecognized),
+            max_transfer_time: self
+                .max_transfer_time
+                .map_or(defaults.max_transfer_time, |time| time.0),
+            answer_broadcast: self.answer_broadcast.unwrap_or(defaults.answer_broadcast),
+            status_socket: self.status_socket.or_else(of_service),
             give_up: self.give_up.map_or(defaults.give_up, |time| time.0),
             request_log: Some(RequestLogConfig {
                 target: match self.request_log.unwrap_or_else(|| DEFAULT_LOG.into()) {
@@ -312,6 +361,7 @@ impl Plan {
             port: None,
             transfer_ports: config.transfer_ports.clone().map(PortRange),
             single_port: Some(config.single_port),
+            answer_broadcast: Some(config.answer_broadcast),
             allow: Some(config.access.iter().map(Allow::Network).collect()),
             uploads: Some(UploadsMode::of(config.uploads)),
             preload: Some(self.preload.clone()),
@@ -321,6 +371,10 @@ impl Plan {
             max_files: Some(config.max_files),
             max_sessions: Some(config.max_sessions),
             max_client_sessions: Some(config.max_client_sessions),
+            max_uploads: Some(config.max_uploads),
+            max_half_open: Some(config.max_half_open),
+            max_client_requests: Some(config.max_client_requests),
+            max_transfer_time: Some(Time(config.max_transfer_time)),
             max_blksize: config.max_blksize,
             max_windowsize: Some(config.max_windowsize),
             give_up: Some(Time(config.give_up)),
@@ -329,6 +383,8 @@ impl Plan {
                 LogTarget::Stdout => "-".into(),
             }),
             request_log_format: log.map(|log| Format::of(log.format)),
+            max_unrecognized: Some(config.max_unrecognized),
+            status_socket: config.status_socket.clone(),
             workers: NonZeroUsize::new(config.worker_count()),
             pin: Some(config.pin_workers),
             io: Some(IoMode::of(config.io)),

@@ -26,7 +26,7 @@ impl Line {
         let mut line = Line(Vec::with_capacity(20));
         line.time(time);
         line.text("kind", kind(record.kind));
-        line.text("outcome", outcome(&record.outcome));
+        line.text("outcome", record.outcome.name());
         line.text("client", record.peer.to_string());
         if let Some(local) = local(record, socket) {
             line.text("local", local.to_string());
@@ -42,6 +42,15 @@ impl Line {
         let mut line = Line(Vec::new());
         line.time(time);
         line.text("kind", "lost");
+        line.number("lines", count);
+        line
+    }
+
+    /// `count` datagrams that got no service and have no line of their own.
+    pub(super) fn summary(time: Timestamp, count: u64) -> Line {
+        let mut line = Line(Vec::new());
+        line.time(time);
+        line.text("kind", "summary");
         line.number("lines", count);
         line
     }
@@ -163,24 +172,14 @@ fn kind(kind: Kind) -> &'static str {
     }
 }
 
-fn outcome(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Complete => "ok",
-        Outcome::Probe { .. } => "probe",
-        Outcome::Aborted { .. } | Outcome::Superseded => "aborted",
-        Outcome::TimedOut => "timeout",
-        Outcome::Refused(_) => "refused",
-        Outcome::Dropped(_) => "dropped",
-        Outcome::Shutdown => "shutdown",
-    }
-}
-
 fn drop_reason(reason: DropReason) -> &'static str {
     match reason {
         DropReason::NotARequest => "not a request",
         DropReason::NotDirected => "sent to a broadcast or multicast address",
         DropReason::ServicePort => "sent from the port of another service",
         DropReason::NotServed => "client network is not served, and too many such requests came",
+        DropReason::ClientRequests => "too many requests of this client in a second",
+        DropReason::HalfOpen => "not answered yet when a new request needed its place",
         DropReason::Stray => "of no known transfer",
         DropReason::OutOfPlace => "out of place",
         DropReason::Late => "of a finished transfer",
