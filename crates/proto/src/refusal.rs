@@ -52,6 +52,8 @@ pub enum RefusalReason {
     NotAllowed,
     /// A rule of the operator says no.
     Rule,
+    /// The disk behind the memory cannot read or store the file.
+    Disk,
     /// Too many requests wait for something that has to be looked up.
     Lookups,
     /// It is no valid request, or the transfer broke the protocol.
@@ -84,10 +86,11 @@ pub enum RefusalReason {
 
 impl RefusalReason {
     /// Every reason, in the order of [`Counters`](crate::Counters).
-    pub const ALL: [RefusalReason; 17] = [
+    pub const ALL: [RefusalReason; 18] = [
         RefusalReason::NotFound,
         RefusalReason::NotAllowed,
         RefusalReason::Rule,
+        RefusalReason::Disk,
         RefusalReason::Lookups,
         RefusalReason::Malformed,
         RefusalReason::Exists,
@@ -110,6 +113,7 @@ impl RefusalReason {
             RefusalReason::NotFound => "not_found",
             RefusalReason::NotAllowed => "not_allowed",
             RefusalReason::Rule => "rule",
+            RefusalReason::Disk => "disk",
             RefusalReason::Lookups => "lookups",
             RefusalReason::Malformed => "malformed",
             RefusalReason::Exists => "exists",

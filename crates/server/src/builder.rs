@@ -107,6 +107,14 @@ pub enum StartError {
     /// A directory cannot be loaded.
     #[error(transparent)]
     Preload(#[from] PreloadError),
+    /// The directory behind the memory cannot be used.
+    #[error("cannot use the directory {}: {source}; give --dir one that this user may read and write", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The request log cannot be opened.
     #[error(transparent)]
     RequestLog(#[from] LogError),

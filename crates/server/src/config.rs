@@ -57,6 +57,28 @@ pub enum Uploads {
     Replace,
 }
 
+/// A directory behind the memory. Linux only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryConfig {
+    /// Where it is.
+    pub path: PathBuf,
+    /// When an upload counts as stored.
+    pub durability: Durability,
+    /// Uploads make the directories that their names need.
+    pub create_dirs: bool,
+    /// Bits that new files and directories do not get, from 0 to 0o777.
+    pub umask: u32,
+}
+
+/// When an upload counts as stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// When it would survive a power failure.
+    Fsync,
+    /// When it has its name: it survives the end of the server, not that of the machine.
+    Rename,
+}
+
 /// Settings of a [`Server`](crate::Server).
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -79,6 +101,8 @@ pub struct Config {
     pub access: Access,
     /// What clients may do with uploads.
     pub uploads: Uploads,
+    /// The directory behind the memory: what is there is served, and uploads go there.
+    pub directory: Option<DirectoryConfig>,
     /// Who may read and write which file, under which name.
     pub rules: Rules,
     /// Bytes for all files, uploads in flight and replaced files that are still being read.
@@ -134,6 +158,7 @@ impl Default for Config {
             gso: Gso::Auto,
             access: Access::private(),
             uploads: Uploads::Replace,
+            directory: None,
             rules: Rules::default(),
             memory: default_memory(),
             max_file: None,
@@ -247,6 +272,7 @@ impl Config {
             ("--pin", self.pin_workers != running.pin_workers),
             ("--io", self.io != running.io),
             ("--gso", self.gso != running.gso),
+            ("--dir", self.directory != running.directory),
             ("--memory", self.memory != running.memory),
             ("--max-client-memory", self.client_memory() != running.client_memory()),
             ("--answer-broadcast", self.answer_broadcast != running.answer_broadcast),
@@ -263,6 +289,7 @@ impl Config {
             pin_workers: fixed.pin_workers,
             io: fixed.io,
             gso: fixed.gso,
+            directory: fixed.directory,
             memory: fixed.memory,
             max_client_memory: fixed.max_client_memory,
             answer_broadcast: fixed.answer_broadcast,

@@ -6,7 +6,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use memtftp_proto::{FileRequest, Mode, Refusal, SessionId};
+use memtftp_proto::{Answer, FileRequest, Mode, Refusal, SessionId};
+use memtftp_store::Receipt;
 use memtftp_udp::Waker;
 
 use crate::library::{Library, NamedUpload, Opened};
@@ -21,6 +22,7 @@ const MAX_QUESTIONS: usize = 4_096;
 pub(crate) enum Resolution {
     Opened(SessionId, Result<Opened, Refusal>),
     Begun(SessionId, Result<NamedUpload, Refusal>),
+    Committed(SessionId, Result<Receipt, Refusal>),
 }
 
 /// A worker's end: where its answers come.
@@ -38,7 +40,8 @@ impl Answers {
         (Answers { sender, waker }, receiver)
     }
 
-    fn give(&self, resolution: Resolution) {
+    /// Gives the worker an answer.
+    pub(crate) fn give(&self, resolution: Resolution) {
         // A worker that has ended needs no answers.
         if self.sender.send(resolution).is_ok() {
             self.waker.wake();
@@ -125,13 +128,15 @@ impl Question {
     fn answer(self, neighbours: &Neighbours) {
         let request = self.request.lend();
         let hardware = neighbours.of(request.peer).map_or(Hardware::Unknown, Hardware::Known);
-        self.answers.give(match self.direction {
-            Direction::Read => {
-                Resolution::Opened(self.id, self.library.open_for(&request, hardware))
-            }
-            Direction::Write => {
-                Resolution::Begun(self.id, self.library.begin_for(&request, hardware))
-            }
-        });
+        match self.direction {
+            Direction::Read => match self.library.open_with(self.id, &request, hardware) {
+                Answer::Now(result) => self.answers.give(Resolution::Opened(self.id, result)),
+                Answer::Later => {}
+            },
+            Direction::Write => match self.library.begin_with(self.id, &request, hardware) {
+                Answer::Now(result) => self.answers.give(Resolution::Begun(self.id, result)),
+                Answer::Later => {}
+            },
+        }
     }
 }

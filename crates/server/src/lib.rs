@@ -99,6 +99,7 @@ mod access;
 mod arrivals;
 mod builder;
 mod config;
+mod directory;
 mod faults;
 mod interfaces;
 mod later;
@@ -112,6 +113,7 @@ mod request_log;
 pub mod rules;
 mod server;
 mod sockets;
+mod stamp;
 pub mod status;
 mod wait;
 mod watched;
@@ -122,7 +124,8 @@ pub use builder::{Builder, StartError};
 pub use config::{
     Config, ConfigError, DEFAULT_MAX_CLIENT_REQUESTS, DEFAULT_MAX_CLIENT_SESSIONS,
     DEFAULT_MAX_FILES, DEFAULT_MAX_HALF_OPEN, DEFAULT_MAX_SESSIONS, DEFAULT_MAX_UNRECOGNIZED,
-    DEFAULT_MAX_UPLOADS, DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, Uploads,
+    DEFAULT_MAX_UPLOADS, DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, DirectoryConfig, Durability,
+    Uploads,
 };
 pub use faults::{Fault, FaultPlan, Packets};
 pub use memtftp_proto::{

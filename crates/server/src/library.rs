@@ -15,12 +15,16 @@ use memtftp_store::{
 
 use crate::arrivals::Arrivals;
 use crate::config::{Config, SharedConfig, Uploads};
+use crate::directory::{Begin, Busy, Commit, Directory, Waiter};
 use crate::interfaces::Interfaces;
 use crate::later::{Answers, HardwareDesk};
 use crate::rules::{Caps, Decision, Direction, Granted, Hardware, RuleRequest, Rules};
 
 /// A window that is agreed holds this much at most, in bytes: a burst that sockets can hold.
 const MAX_WINDOW_BYTES: u32 = 4 << 20;
+
+/// The least room that is made at once for an upload, in bytes.
+const MIN_ROOM: u64 = 64 << 10;
 
 /// One worker's way to the files that all workers share.
 #[derive(Clone, Debug)]
@@ -37,6 +41,8 @@ struct Shared {
     arrivals: Arrivals,
     interfaces: Interfaces,
     shares: Mutex<HashMap<IpAddr, Arc<Budget>, RandomState>>,
+    /// What stands behind the memory.
+    directory: Option<Directory>,
     /// Started when a rule first needs it.
     hardware: OnceLock<HardwareDesk>,
 }
@@ -46,6 +52,12 @@ struct Shared {
 pub(crate) struct Opened {
     version: Version,
     caps: Caps,
+}
+
+impl Opened {
+    pub(crate) fn new(version: Version, caps: Caps) -> Opened {
+        Opened { version, caps }
+    }
 }
 
 impl AsRef<[u8]> for Opened {
@@ -67,6 +79,22 @@ pub(crate) struct NamedUpload {
 }
 
 impl NamedUpload {
+    pub(crate) fn name(&self) -> &Name {
+        &self.name
+    }
+
+    /// It is for the file of that name.
+    pub(crate) fn rename(&mut self, name: Name) {
+        self.name = name;
+    }
+
+    fn existing(&self) -> Existing {
+        match self.config.uploads {
+            Uploads::Replace => Existing::Replace,
+            Uploads::Create | Uploads::Off => Existing::Refuse,
+        }
+    }
+
     /// Bytes that it holds of the budget.
     pub(crate) fn charged(&self) -> u64 {
         self.upload.charged()
@@ -78,6 +106,8 @@ enum Hindrance {
     Refused(Refusal),
     /// The rules need the client's hardware address.
     HardwareNeeded,
+    /// The file may be on disk.
+    NotInMemory(Granted),
 }
 
 impl From<Refusal> for Hindrance {
@@ -93,9 +123,10 @@ impl Library {
         arrivals: Arrivals,
         config: SharedConfig,
         interfaces: Interfaces,
+        directory: Option<Directory>,
     ) -> Library {
         let (shares, hardware) = (Mutex::default(), OnceLock::new());
-        let shared = Shared { config, arrivals, interfaces, shares, hardware };
+        let shared = Shared { config, arrivals, interfaces, shares, directory, hardware };
         Library { store, shared: Arc::new(shared), answers: None }
     }
 
@@ -115,42 +146,91 @@ impl Library {
         Ok(())
     }
 
-    /// Opens a file for a client whose hardware address was looked up.
-    pub(crate) fn open_for(
+    /// Opens a file for a client of which so much is known.
+    pub(crate) fn open_with(
         &self,
+        id: SessionId,
         request: &FileRequest<'_>,
         hardware: Hardware,
-    ) -> Result<Opened, Refusal> {
-        self.try_open(request, hardware).map_err(Hindrance::into_refusal)
+    ) -> Answer<Opened> {
+        match self.try_open(request, hardware) {
+            Ok(opened) => Answer::Now(Ok(opened)),
+            Err(Hindrance::Refused(refusal)) => Answer::Now(Err(refusal)),
+            Err(Hindrance::HardwareNeeded) => self.ask_hardware(id, Direction::Read, request),
+            Err(Hindrance::NotInMemory(granted)) => self.ask_disk(id, granted),
+        }
     }
 
-    /// Begins an upload for a client whose hardware address was looked up.
-    pub(crate) fn begin_for(
+    /// Begins an upload for a client of which so much is known.
+    pub(crate) fn begin_with(
         &self,
+        id: SessionId,
         request: &FileRequest<'_>,
         hardware: Hardware,
-    ) -> Result<NamedUpload, Refusal> {
-        self.try_begin(request, hardware).map_err(Hindrance::into_refusal)
+    ) -> Answer<NamedUpload> {
+        match self.try_begin(request, hardware) {
+            Ok((upload, granted)) => self.look_at_disk(id, upload, &granted),
+            Err(Hindrance::HardwareNeeded) => self.ask_hardware(id, Direction::Write, request),
+            Err(Hindrance::Refused(refusal)) => Answer::Now(Err(refusal)),
+            Err(Hindrance::NotInMemory(_)) => Answer::Now(Err(busy("the disk was asked too soon"))),
+        }
+    }
+
+    /// Loads a file from the directory, after which the answer comes.
+    fn ask_disk(&self, id: SessionId, granted: Granted) -> Answer<Opened> {
+        if let (Some(directory), Some(answers)) = (&self.shared.directory, &self.answers) {
+            let Granted { name, ignore_case, caps } = granted;
+            let waiter = Waiter { id, caps, ignore_case, answers: answers.clone() };
+            if directory.load(&name, waiter).is_ok() {
+                return Answer::Later;
+            }
+        }
+        Answer::Now(Err(busy("too many clients wait for files")))
+    }
+
+    /// With a directory, an upload begins when it is known that it could be stored.
+    fn look_at_disk(
+        &self,
+        id: SessionId,
+        upload: NamedUpload,
+        granted: &Granted,
+    ) -> Answer<NamedUpload> {
+        let (Some(directory), Some(answers)) = (&self.shared.directory, &self.answers) else {
+            return Answer::Now(Ok(upload));
+        };
+        let (existing, answers) = (upload.existing(), answers.clone());
+        let begin = Begin { id, upload, existing, ignore_case: granted.ignore_case, answers };
+        match directory.begin(begin) {
+            Ok(()) => Answer::Later,
+            Err(Busy) => Answer::Now(Err(busy("too many clients wait for the disk"))),
+        }
     }
 
     fn try_open(&self, request: &FileRequest<'_>, hardware: Hardware) -> Result<Opened, Hindrance> {
         let config = self.shared.config.load();
         let asked = Name::parse(request.name).map_err(bad_name)?;
         let granted = self.grant(&config, request, hardware, Direction::Read, &asked)?;
-        let Granted { name, caps, .. } = granted;
-        let version = self.store.open(&name).ok_or_else(|| not_found(&asked, &name))?;
-        Ok(Opened { version, caps })
+        match (self.store.open(&granted.name), &self.shared.directory) {
+            (Some(version), directory) => {
+                if let Some(directory) = directory {
+                    directory.used(&granted.name);
+                }
+                Ok(Opened { version, caps: granted.caps })
+            }
+            (None, Some(_)) => Err(Hindrance::NotInMemory(granted)),
+            (None, None) => Err(not_found(&asked, &granted.name).into()),
+        }
     }
 
     fn try_begin(
         &self,
         request: &FileRequest<'_>,
         hardware: Hardware,
-    ) -> Result<NamedUpload, Hindrance> {
+    ) -> Result<(NamedUpload, Granted), Hindrance> {
         let config = self.shared.config.load_full();
         let asked = Name::parse(request.name).map_err(bad_name)?;
         let granted = self.grant(&config, request, hardware, Direction::Write, &asked)?;
-        let Granted { name, caps, .. } = granted;
+        let (name, caps) = (granted.name.clone(), granted.caps);
         match config.uploads {
             Uploads::Off => {
                 let text = "uploads are off, the server needs --uploads create or replace";
@@ -164,9 +244,10 @@ impl Library {
         let mut upload = self.store.begin_charged_to(&share, config.max_file.unwrap_or(u64::MAX));
         // In netascii the size announced is that on the wire, and the file may be smaller.
         if let Some(announced) = request.announced.filter(|_| request.mode == Mode::Octet) {
-            upload.announce(announced).map_err(no_room)?;
+            let announce = |upload: &mut Upload| upload.announce(announced);
+            self.with_room(&mut upload, announced, announce).map_err(no_room)?;
         }
-        Ok(NamedUpload { name, upload, caps, config, _share: share })
+        Ok((NamedUpload { name, upload, caps, config, _share: share }, granted))
     }
 
     /// What the rules say, and the spelling of the name that there is.
@@ -221,9 +302,25 @@ impl Library {
                 return Answer::Later;
             }
         }
-        let refusal = Refusal::new(ErrorCode::UNDEFINED, "server is busy, try again later");
-        let refusal = refusal.because("too many clients wait for their hardware address");
-        Answer::Now(Err(refusal.counted_as(RefusalReason::Lookups)))
+        Answer::Now(Err(busy("too many clients wait for their hardware address")))
+    }
+
+    /// Does something to an upload that takes up to `len` bytes of memory. Files that are on disk, too,
+    /// make room for it.
+    fn with_room(
+        &self,
+        upload: &mut Upload,
+        len: u64,
+        change: impl Fn(&mut Upload) -> Result<(), AppendError>,
+    ) -> Result<(), AppendError> {
+        match (change(upload), &self.shared.directory) {
+            (Err(AppendError::OverBudget(over)), Some(directory))
+                if over.depth > 0 && directory.make_room(len.max(MIN_ROOM)) =>
+            {
+                change(upload)
+            }
+            (result, _) => result,
+        }
     }
 
     fn limits(&self, request: &FileRequest<'_>, caps: Caps) -> Limits {
@@ -239,6 +336,10 @@ impl Library {
     /// Whether there may be a file of this name. Checked again at the commit, since many uploads may
     /// be under way; workers that commit in the same moment may exceed it by one file each.
     fn check_count(&self, config: &Config, name: &Name) -> Result<(), Refusal> {
+        // What is on disk makes room.
+        if self.shared.directory.is_some() {
+            return Ok(());
+        }
         if self.store.len() < config.max_files || self.store.contains(name) {
             return Ok(());
         }
@@ -264,16 +365,6 @@ impl Library {
     }
 }
 
-impl Hindrance {
-    fn into_refusal(self) -> Refusal {
-        match self {
-            Hindrance::Refused(refusal) => refusal,
-            // It was looked up, so it is not needed any more.
-            Hindrance::HardwareNeeded => Refusal::new(ErrorCode::UNDEFINED, "try again later"),
-        }
-    }
-}
-
 impl Files for Library {
     type Content = Opened;
     type Upload = NamedUpload;
@@ -288,11 +379,7 @@ impl Files for Library {
     }
 
     fn open(&mut self, id: SessionId, request: &FileRequest<'_>) -> Answer<Opened> {
-        match self.try_open(request, Hardware::NotAsked) {
-            Ok(opened) => Answer::Now(Ok(opened)),
-            Err(Hindrance::Refused(refusal)) => Answer::Now(Err(refusal)),
-            Err(Hindrance::HardwareNeeded) => self.ask_hardware(id, Direction::Read, request),
-        }
+        self.open_with(id, request, Hardware::NotAsked)
     }
 
     fn read_limits(&self, request: &FileRequest<'_>, content: &Opened) -> Limits {
@@ -300,11 +387,7 @@ impl Files for Library {
     }
 
     fn begin(&mut self, id: SessionId, request: &FileRequest<'_>) -> Answer<NamedUpload> {
-        match self.try_begin(request, Hardware::NotAsked) {
-            Ok(upload) => Answer::Now(Ok(upload)),
-            Err(Hindrance::Refused(refusal)) => Answer::Now(Err(refusal)),
-            Err(Hindrance::HardwareNeeded) => self.ask_hardware(id, Direction::Write, request),
-        }
+        self.begin_with(id, request, Hardware::NotAsked)
     }
 
     fn write_limits(&self, request: &FileRequest<'_>, upload: &NamedUpload) -> Limits {
@@ -312,15 +395,20 @@ impl Files for Library {
     }
 
     fn append(&mut self, upload: &mut NamedUpload, bytes: &[u8]) -> Result<(), Refusal> {
-        upload.upload.append(bytes).map_err(no_room)
+        let append = |upload: &mut Upload| upload.append(bytes);
+        self.with_room(&mut upload.upload, bytes.len() as u64, append).map_err(no_room)
     }
 
-    fn commit(&mut self, _: SessionId, upload: NamedUpload) -> Answer<Receipt> {
+    fn commit(&mut self, id: SessionId, upload: NamedUpload) -> Answer<Receipt> {
+        let existing = upload.existing();
         let NamedUpload { name, upload, config, .. } = upload;
-        let existing = match config.uploads {
-            Uploads::Replace => Existing::Replace,
-            Uploads::Create | Uploads::Off => Existing::Refuse,
-        };
+        if let (Some(directory), Some(answers)) = (&self.shared.directory, &self.answers) {
+            let (version, answers) = (self.store.seal(upload), answers.clone());
+            return match directory.commit(Commit { id, name, version, existing, answers }) {
+                Ok(()) => Answer::Later,
+                Err(Busy) => Answer::Now(Err(busy("too many clients wait for the disk"))),
+            };
+        }
         if let Err(refusal) = self.check_count(&config, &name) {
             return Answer::Now(Err(refusal));
         }
@@ -338,6 +426,11 @@ fn not_found(asked: &Name, name: &Name) -> Refusal {
         true => refusal,
         false => refusal.because(format!("file not found: by the rules it is {name}")),
     }
+}
+
+fn busy(reason: &str) -> Refusal {
+    let refusal = Refusal::new(ErrorCode::UNDEFINED, "server is busy, try again later");
+    refusal.because(reason).counted_as(RefusalReason::Lookups)
 }
 
 fn by_rule(text: impl Into<Cow<'static, str>>, reason: String) -> Hindrance {

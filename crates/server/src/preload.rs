@@ -1,13 +1,14 @@
 //! Loads the files of directories into memory, and again what has changed there.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, Metadata};
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use memtftp_store::{Name, NameError, Store, Version, VersionMark};
 use thiserror::Error;
 use walkdir::WalkDir;
+
+use crate::stamp::Stamp;
 
 /// A directory cannot be loaded. The operator must act.
 #[derive(Debug, Error)]
@@ -120,37 +121,6 @@ struct Loaded {
     stamp: Stamp,
     /// What it became. It does not keep the bytes, should an upload have replaced them.
     version: VersionMark,
-}
-
-/// Tells whether a file on disk is still the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Stamp {
-    /// Device and number, where there are such.
-    file: Option<(u64, u64)>,
-    len: u64,
-    /// When it was written.
-    modified: Option<SystemTime>,
-    /// When anything about it was changed, in seconds and nanoseconds.
-    changed: Option<(i64, i64)>,
-}
-
-impl Stamp {
-    #[cfg(unix)]
-    fn of(metadata: &Metadata) -> Stamp {
-        use std::os::unix::fs::MetadataExt;
-        Stamp {
-            file: Some((metadata.dev(), metadata.ino())),
-            len: metadata.len(),
-            modified: metadata.modified().ok(),
-            changed: Some((metadata.ctime(), metadata.ctime_nsec())),
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn of(metadata: &Metadata) -> Stamp {
-        let modified = metadata.modified().ok();
-        Stamp { file: None, len: metadata.len(), modified, changed: None }
-    }
 }
 
 /// A directory is loaded in two steps, so that a file that cannot be read leaves all as it was.

@@ -21,6 +21,7 @@ use thiserror::Error;
 use crate::arrivals::Arrivals;
 use crate::builder::{Builder, StartError};
 use crate::config::{Config, ConfigError, SharedConfig};
+use crate::directory::Directory;
 use crate::faults::{Faults, Rules};
 use crate::interfaces::Interfaces;
 use crate::later::Answers;
@@ -83,6 +84,7 @@ pub struct Server {
     config: SharedConfig,
     library: Library,
     preloaded: Mutex<Preloaded>,
+    directory: Option<Directory>,
     interfaces: Interfaces,
     arrivals: Arrivals,
     records: Option<Records>,
@@ -152,8 +154,19 @@ impl Server {
         let interfaces = Interfaces::read();
         let arrivals = Arrivals::default();
         let shared = Arc::new(ArcSwap::new(Arc::clone(&config)));
-        let library =
-            Library::new(store.clone(), arrivals.clone(), Arc::clone(&shared), interfaces.clone());
+        let directory = config.directory.as_ref().map(|directory| {
+            let unusable = |source| StartError::Directory { path: directory.path.clone(), source };
+            let (store, arrivals) = (store.clone(), arrivals.clone());
+            Directory::start(directory, config.max_files, store, arrivals).map_err(unusable)
+        });
+        let directory = directory.transpose()?;
+        let library = Library::new(
+            store.clone(),
+            arrivals.clone(),
+            Arc::clone(&shared),
+            interfaces.clone(),
+            directory.clone(),
+        );
         library.prepare(&config.rules)?;
         let records = (keep_records > 0).then(|| Records::new(keep_records));
         let (running, ended) = Running::new(arrivals.clone(), records.clone());
@@ -169,6 +182,7 @@ impl Server {
             config: shared,
             library,
             preloaded: Mutex::new(preloaded),
+            directory,
             interfaces,
             arrivals,
             records,
@@ -190,6 +204,9 @@ impl Server {
             let worker = Worker::new(endpoint, sockets, parts)?;
             let pin = config.pin_workers.then_some(number);
             server.workers.push(spawn(number, pin, worker, Arc::clone(&running))?);
+        }
+        if let Some(directory) = &server.directory {
+            directory.warm_up()?;
         }
         let handles = server.workers.iter();
         let workers = handles.map(|worker| (worker.commands.clone(), worker.waker.clone()));
@@ -274,6 +291,9 @@ impl Server {
         }
         self.config.store(Arc::new(config));
         let (loaded, gone) = preloaded.apply(&self.store, files);
+        if let Some(directory) = &self.directory {
+            directory.rescan();
+        }
         Ok(Reloaded { loaded, gone, kept })
     }
 

@@ -311,6 +311,7 @@ impl Worker {
             match resolution {
                 Resolution::Opened(id, result) => self.endpoint.resolve_open(now, id, result),
                 Resolution::Begun(id, result) => self.endpoint.resolve_begin(now, id, result),
+                Resolution::Committed(id, result) => self.endpoint.resolve_commit(now, id, result),
             }
         }
     }

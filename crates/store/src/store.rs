@@ -146,6 +146,20 @@ impl Store {
         Ok(self.replace(name, &self.hold(bytes)?))
     }
 
+    /// Ends an upload that gets its name later, by [`link`](Store::link).
+    #[must_use]
+    pub fn seal(&self, upload: Upload) -> Version {
+        upload.freeze()
+    }
+
+    /// Makes a version of bytes that are charged already, and that has no name yet.
+    #[must_use]
+    pub fn hold_charged(&self, bytes: Vec<u8>, mut charge: Charge) -> Version {
+        debug_assert!(bytes.len() as u64 <= charge.bytes(), "more than was charged");
+        charge.shrink_to(bytes.len() as u64);
+        Version::new(bytes.into_boxed_slice(), charge)
+    }
+
     /// Makes a version of `bytes` that has no name yet; [`link`](Store::link) gives it one.
     ///
     /// # Errors

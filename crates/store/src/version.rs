@@ -67,6 +67,12 @@ impl AsRef<[u8]> for Version {
 pub struct VersionMark(Weak<Content>);
 
 impl VersionMark {
+    /// How many have the version: the store, for each of its names, and all who have it open.
+    #[must_use]
+    pub fn holders(&self) -> usize {
+        self.0.strong_count()
+    }
+
     /// The version, if anyone still has it.
     #[must_use]
     pub fn version(&self) -> Option<Version> {

@@ -13,7 +13,8 @@ use std::time::Duration;
 use clap::{Args, value_parser};
 use memtftp_server::rules::{RuleError, Rules};
 use memtftp_server::{
-    Access, Config, ConfigError, DEFAULT_MAX_FILES, DEFAULT_PORT, LogTarget, RequestLogConfig,
+    Access, Config, ConfigError, DEFAULT_MAX_FILES, DEFAULT_PORT, DirectoryConfig, Durability,
+    LogTarget, RequestLogConfig,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -25,7 +26,8 @@ pub(crate) use self::file::FileError;
 use self::file::Source;
 use self::rule::RuleEntry;
 use self::value::{
-    Allow, Format, GsoMode, IoMode, Listen, PortRange, Size, Time, UploadsMode, some,
+    Allow, DurabilityMode, Format, GsoMode, IoMode, Listen, PortRange, Size, Time, Umask,
+    UploadsMode, some,
 };
 
 /// The request log without `--request-log`.
@@ -33,6 +35,9 @@ const DEFAULT_LOG: &str = "memtftp-requests.log";
 
 /// How long transfers may go on after SIGTERM without `--drain`.
 const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
+
+/// What new files are without `--umask`: readable by all, written by their owner.
+const DEFAULT_UMASK: u32 = 0o022;
 
 /// Every setting. What is not given has its default.
 #[derive(Args, Clone, Debug, Default, Deserialize, Serialize)]
@@ -73,6 +78,23 @@ pub(crate) struct Settings {
     /// Load all files of this directory into memory at start, hidden ones too; repeatable
     #[arg(long, value_name = "DIR", help_heading = "Files")]
     preload: Option<Vec<PathBuf>>,
+
+    /// Serve the files of this directory, and store uploads there before they are served
+    #[arg(long, value_name = "DIR", help_heading = "Files")]
+    dir: Option<PathBuf>,
+
+    /// When an upload to --dir counts as stored [default: fsync]
+    #[arg(long, value_enum, help_heading = "Files")]
+    durability: Option<DurabilityMode>,
+
+    /// Make the directories below --dir that uploads need
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", help_heading = "Files")]
+    create_dirs: Option<bool>,
+
+    /// Bits that new files below --dir do not get, in octal [default: 022]
+    #[arg(long, value_name = "BITS", help_heading = "Files")]
+    umask: Option<Umask>,
 
     /// Memory for files, like 500M or 2GiB [default: a quarter of the machine's or container's]
     #[arg(long, value_name = "SIZE", help_heading = "Limits")]
@@ -194,6 +216,8 @@ pub(crate) enum SettingsError {
     PortTwice(SocketAddr),
     #[error("--allow any and --allow CIDR contradict each other: remove one of them")]
     AnyAndMore,
+    #[error("{0} means nothing without --dir: add it, or remove {0}")]
+    WithoutDir(&'static str),
     #[error(transparent)]
     Rule(#[from] RuleError),
     #[error(transparent)]
@@ -208,6 +232,7 @@ impl SettingsError {
         match self {
             SettingsError::PortTwice(_) => vec!["--port", "--listen"],
             SettingsError::AnyAndMore => vec!["--allow"],
+            SettingsError::WithoutDir(flag) => vec![flag],
             SettingsError::Config(error) => error.flags(),
             SettingsError::Rule(RuleError::Rule { .. }) => Vec::new(),
             SettingsError::Rule(RuleError::TooMany { .. }) => vec!["--rule"],
@@ -259,6 +284,10 @@ impl Settings {
             allow,
             uploads,
             preload,
+            dir,
+            durability,
+            create_dirs,
+            umask,
             memory,
             max_file,
             max_client_memory,
@@ -286,6 +315,7 @@ impl Settings {
 
     fn understand(self) -> Result<Plan, SettingsError> {
         let defaults = Config::default();
+        let directory = self.directory()?;
         let rules = self.rule.iter().map(|rule| rule.get_ref().meaning()).collect();
         let aliases: Vec<_> = self.aliases.clone().into_iter().collect();
         let config = Config {
@@ -298,6 +328,7 @@ impl Settings {
             gso: self.gso.map_or(defaults.gso, GsoMode::meaning),
             access: access(&self.allow.unwrap_or_default())?,
             uploads: self.uploads.map_or(defaults.uploads, UploadsMode::meaning),
+            directory,
             rules: Rules::new(rules, &aliases)?,
             memory: self.memory.map_or(defaults.memory, |size| size.0),
             max_file: self.max_file.map(|size| size.0),
@@ -335,6 +366,24 @@ impl Settings {
         })
     }
 
+    fn directory(&self) -> Result<Option<DirectoryConfig>, SettingsError> {
+        let Some(path) = self.dir.clone() else {
+            let meaningless = [
+                ("--durability", self.durability.is_some()),
+                ("--create-dirs", self.create_dirs.is_some()),
+                ("--umask", self.umask.is_some()),
+            ];
+            let given = meaningless.into_iter().find(|(_, given)| *given);
+            return given.map_or(Ok(None), |(flag, _)| Err(SettingsError::WithoutDir(flag)));
+        };
+        Ok(Some(DirectoryConfig {
+            path,
+            durability: self.durability.map_or(Durability::Fsync, DurabilityMode::meaning),
+            create_dirs: self.create_dirs.unwrap_or(false),
+            umask: self.umask.map_or(DEFAULT_UMASK, |umask| umask.0),
+        }))
+    }
+
     fn listen_addresses(&self) -> Result<Vec<SocketAddr>, SettingsError> {
         let port = self.port.unwrap_or(DEFAULT_PORT);
         let Some(listen) = &self.listen else {
@@ -355,7 +404,7 @@ impl Plan {
     /// All settings as the configuration file that would make them, defaults and all.
     pub(crate) fn effective(&self) -> Settings {
         let config = &self.config;
-        let log = config.request_log.as_ref();
+        let (log, directory) = (config.request_log.as_ref(), config.directory.as_ref());
         Settings {
             listen: Some(config.listen.iter().copied().map(Listen::WithPort).collect()),
             port: None,
@@ -365,6 +414,10 @@ impl Plan {
             allow: Some(config.access.iter().map(Allow::Network).collect()),
             uploads: Some(UploadsMode::of(config.uploads)),
             preload: Some(self.preload.clone()),
+            dir: directory.map(|directory| directory.path.clone()),
+            durability: directory.map(|directory| DurabilityMode::of(directory.durability)),
+            create_dirs: directory.map(|directory| directory.create_dirs),
+            umask: directory.map(|directory| Umask(directory.umask)),
             memory: Some(Size(config.memory)),
             max_file: config.max_file.map(Size),
             max_client_memory: Some(Size(config.client_memory())),

@@ -10,7 +10,7 @@ use bytesize::ByteSize;
 use clap::ValueEnum;
 use ipnet::IpNet;
 use jiff::SignedDuration;
-use memtftp_server::{Gso, Io, LogFormat, Uploads};
+use memtftp_server::{Durability, Gso, Io, LogFormat, Uploads};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_with::{DeserializeFromStr, SerializeDisplay};
@@ -183,6 +183,25 @@ impl fmt::Display for PortRange {
     }
 }
 
+/// Bits of permission that are taken away, written in octal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, DeserializeFromStr, SerializeDisplay)]
+pub(super) struct Umask(pub(super) u32);
+
+impl FromStr for Umask {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Umask, String> {
+        let bits = u32::from_str_radix(text, 8).ok().filter(|bits| *bits <= 0o777);
+        bits.map(Umask).ok_or_else(|| "give three octal digits like \"022\" or \"077\"".into())
+    }
+}
+
+impl fmt::Display for Umask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:03o}", self.0)
+    }
+}
+
 /// A value that is one of a few words, each with its meaning.
 macro_rules! words {
     ($(#[$about:meta])* $name:ident is $meaning:ident { $($(#[$doc:meta])* $word:ident,)* }) => {
@@ -218,6 +237,16 @@ words! {
         Create,
         /// New files, and new versions of existing ones
         Replace,
+    }
+}
+
+words! {
+    /// When an upload counts as stored.
+    DurabilityMode is Durability {
+        /// When it would survive a power failure
+        Fsync,
+        /// When it has its name
+        Rename,
     }
 }
 

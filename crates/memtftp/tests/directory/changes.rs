@@ -1,0 +1,134 @@
+//! Files change on disk while they are served.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+
+use testkit::{Memtftp, Raw, Signal, ack, bytes, rrq, unprivileged, wait_for};
+
+use crate::{BINARY, Disk, age, get, put, refused};
+
+/// Waits until the file is this for those who ask.
+fn wait_until_served(server: &Memtftp, name: &str, content: &[u8]) {
+    let served = || get(server, name).is_ok_and(|got| got == content).then_some(());
+    wait_for("the new version", served);
+}
+
+fn wait_until_gone(server: &Memtftp, name: &str) {
+    let gone = || get(server, name).err().map(|answer| answer.refusal().0);
+    assert_eq!(wait_for("its end", gone), 1);
+}
+
+#[test]
+fn a_renamed_file_is_a_new_version_and_readers_keep_the_old() {
+    let disk = Disk::new();
+    let [old, new] = [bytes(3_000), vec![7; 4_000]];
+    disk.file("f", &old).file("unrelated", "x");
+    let server = disk.serve(&[]);
+    let mut reader = Raw::new(server.address());
+    let first = reader.ask(&rrq("f", &[]));
+    disk.file("f", &new);
+    wait_until_served(&server, "f", &new);
+    assert!(reader.get_from(first).unwrap() == old);
+    fs::rename(disk.path("f"), disk.path("g")).unwrap();
+    wait_until_gone(&server, "f");
+    assert!(get(&server, "g").unwrap() == new);
+}
+
+#[test]
+fn a_deleted_file_and_a_moved_directory_are_followed() {
+    let disk = Disk::new();
+    disk.file("f", "x").file("d/e/f", "deep").file("d/g", "less");
+    let server = disk.serve(&[]);
+    for name in ["f", "d/e/f", "d/g"] {
+        get(&server, name).unwrap();
+    }
+    fs::remove_file(disk.path("f")).unwrap();
+    wait_until_gone(&server, "f");
+    fs::rename(disk.path("d"), disk.path("moved")).unwrap();
+    wait_until_gone(&server, "d/e/f");
+    wait_until_gone(&server, "d/g");
+    assert_eq!(get(&server, "moved/e/f").unwrap(), b"deep");
+    // Directories that came later are watched, too.
+    fs::create_dir(disk.path("later")).unwrap();
+    disk.file("later/f", "one");
+    wait_until_served(&server, "later/f", b"one");
+    disk.file("later/f", "two");
+    wait_until_served(&server, "later/f", b"two");
+}
+
+#[test]
+fn a_file_that_is_written_in_place_is_not_served_half() {
+    let disk = Disk::new();
+    disk.file("f", bytes(10_000));
+    let server = disk.serve(&[]);
+    assert!(get(&server, "f").unwrap() == bytes(10_000));
+    let mut writer = File::create(disk.path("f")).unwrap();
+    let whole = vec![9; 50_000];
+    for part in whole.chunks(10_000) {
+        writer.write_all(part).unwrap();
+        let got = get(&server, "f");
+        assert!(got.is_ok_and(|got| got == bytes(10_000)), "the old one, whole, while it is open");
+    }
+    drop(writer);
+    wait_until_served(&server, "f", &whole);
+    // A new one is waited for.
+    let mut writer = File::create(disk.path("new")).unwrap();
+    writer.write_all(&whole[..20_000]).unwrap();
+    let mut reader = Raw::new(server.address());
+    reader.send(&rrq("new", &[("blksize", "1400")]));
+    writer.write_all(&whole[20_000..]).unwrap();
+    drop(writer);
+    let first = reader.receive();
+    assert!(reader.get_from(first).unwrap() == whole);
+}
+
+#[test]
+fn a_file_that_becomes_unreadable_is_refused_and_comes_back() {
+    let disk = Disk::new();
+    disk.file("f", "x");
+    fs::set_permissions(disk.above.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let served = disk.served();
+    let flags = ["--dir", served.to_str().unwrap(), "--uploads", "off"];
+    let server = Memtftp::start(unprivileged(BINARY, &disk.beside()), &flags);
+    assert_eq!(get(&server, "f").unwrap(), b"x");
+    fs::set_permissions(disk.path("f"), fs::Permissions::from_mode(0)).unwrap();
+    let unreadable = || (get(&server, "f").err()?.refusal().0 == 2).then_some(());
+    wait_for("the refusal", unreadable);
+    fs::set_permissions(disk.path("f"), fs::Permissions::from_mode(0o644)).unwrap();
+    wait_until_served(&server, "f", b"x");
+}
+
+#[test]
+fn a_directory_that_vanishes_and_comes_back_is_served_again() {
+    let disk = Disk::new();
+    disk.file("f", "first");
+    let server = disk.serve(&[]);
+    assert_eq!(get(&server, "f").unwrap(), b"first");
+    let away = disk.above.path().join("away");
+    fs::rename(disk.served(), &away).unwrap();
+    fs::create_dir(disk.served()).unwrap();
+    disk.file("f", "second");
+    wait_until_served(&server, "f", b"second");
+    put(&server, "up", b"loaded").unwrap();
+    assert_eq!(disk.read("up"), b"loaded");
+    fs::remove_dir_all(disk.served()).unwrap();
+    let (code, text) = refused(put(&server, "up", b"nowhere"));
+    assert!(code == 0 || code == 2, "{code} {text}");
+}
+
+#[test]
+fn sighup_looks_at_everything_again() {
+    let disk = Disk::new();
+    disk.file("f", "first");
+    let server = disk.serve(&[]);
+    assert_eq!(get(&server, "f").unwrap(), b"first");
+    // Nothing tells of a change by a mapping; here the size stays and the times move.
+    disk.file("f", "other");
+    server.signal(Signal::HUP);
+    wait_until_served(&server, "f", b"other");
+    age(&disk.path("f"));
+    let mut reader = Raw::new(server.address());
+    assert_eq!(reader.ask(&rrq("f", &[])), testkit::Packet::Data(1, b"other".to_vec()));
+    reader.reply(&ack(1));
+}

@@ -1,0 +1,90 @@
+//! The built program with a directory behind its memory.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod changes;
+mod crash;
+mod disks;
+mod reads;
+mod room;
+mod uploads;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempDir;
+use testkit::{Memtftp, Packet, Raw};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_memtftp");
+
+/// A directory to serve, and one beside it on the same disk.
+struct Disk {
+    above: TempDir,
+}
+
+impl Disk {
+    fn new() -> Disk {
+        let above = tempfile::tempdir().unwrap();
+        fs::create_dir(above.path().join("served")).unwrap();
+        fs::create_dir(above.path().join("beside")).unwrap();
+        Disk { above }
+    }
+
+    fn served(&self) -> PathBuf {
+        self.above.path().join("served")
+    }
+
+    fn beside(&self) -> PathBuf {
+        self.above.path().join("beside")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.served().join(name)
+    }
+
+    /// Puts a file in place at one moment.
+    fn file(&self, name: &str, content: impl AsRef<[u8]>) -> &Disk {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let new = self.beside().join("new");
+        fs::write(&new, content).unwrap();
+        age(&new);
+        fs::rename(&new, &path).unwrap();
+        self
+    }
+
+    fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path(name)).unwrap()
+    }
+
+    fn serve(&self, flags: &[&str]) -> Memtftp {
+        let served = self.served();
+        Memtftp::serve(BINARY, &[&["--dir", served.to_str().unwrap()], flags].concat())
+    }
+}
+
+/// Makes a file look as if it had been written a while ago, as most files were.
+fn age(path: &Path) {
+    let file = File::options().write(true).open(path).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(3_600)).unwrap();
+}
+
+fn get(server: &Memtftp, name: &str) -> Result<Vec<u8>, Packet> {
+    Raw::new(server.address()).get(name, &[("blksize", "1400")])
+}
+
+fn put(server: &Memtftp, name: &str, file: &[u8]) -> Result<(), Packet> {
+    Raw::new(server.address()).put(name, file, &[("blksize", "1400")])
+}
+
+/// The code and the text of a refusal.
+fn refused<T: std::fmt::Debug>(answer: Result<T, Packet>) -> (u16, String) {
+    answer.unwrap_err().refusal()
+}
+
+/// Names in a directory that are not those of complete files.
+fn temporary(directory: &Path) -> Vec<String> {
+    let names = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = names.map(|name| name.to_str().unwrap().to_owned());
+    names.filter(|name| name.starts_with(".memtftp-")).collect()
+}
