@@ -99,6 +99,7 @@ mod access;
 mod arrivals;
 mod builder;
 mod config;
+#[cfg_attr(not(target_os = "linux"), path = "directory_none.rs")]
 mod directory;
 mod faults;
 mod interfaces;

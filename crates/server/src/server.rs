@@ -297,7 +297,8 @@ impl Server {
         Ok(Reloaded { loaded, gone, kept })
     }
 
-    /// Adds a file, or replaces it for transfers that begin from now on.
+    /// Adds a file, or replaces it for transfers that begin from now on. It is in memory alone, also with
+    /// a directory behind it, and stays there.
     ///
     /// # Errors
     /// The name is bad or the budget has no room.
@@ -313,7 +314,7 @@ impl Server {
     }
 
     /// Takes a file out of the server. Transfers of it go on. Its uploads so far are no longer
-    /// waited for.
+    /// waited for. A file of a directory behind the memory stays there, and is loaded again when asked for.
     pub fn take(&self, name: &str) -> Option<Version> {
         self.arrivals.take(&self.store, &Name::parse(name.as_bytes()).ok()?)
     }

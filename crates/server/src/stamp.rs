@@ -34,9 +34,8 @@ impl Stamp {
         Stamp { file: None, len: metadata.len(), modified, changed: None }
     }
 
-    /// Whether it was written to less than this ago. A time in the future says nothing.
-    pub(crate) fn is_younger_than(&self, age: Duration) -> bool {
-        let since = self.modified.and_then(|modified| modified.elapsed().ok());
-        since.is_some_and(|since| since < age)
+    /// How long ago it was written. A time in the future says nothing.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.modified?.elapsed().ok()
     }
 }

@@ -92,7 +92,7 @@ fn a_file_that_becomes_unreadable_is_refused_and_comes_back() {
     let flags = ["--dir", served.to_str().unwrap(), "--uploads", "off"];
     let server = Memtftp::start(unprivileged(BINARY, &disk.beside()), &flags);
     assert_eq!(get(&server, "f").unwrap(), b"x");
-    fs::set_permissions(disk.path("f"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(disk.path("f"), fs::Permissions::from_mode(0o000)).unwrap();
     let unreadable = || (get(&server, "f").err()?.refusal().0 == 2).then_some(());
     wait_for("the refusal", unreadable);
     fs::set_permissions(disk.path("f"), fs::Permissions::from_mode(0o644)).unwrap();

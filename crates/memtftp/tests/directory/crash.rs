@@ -8,14 +8,19 @@ use testkit::{Raw, Signal, bytes, wait_for};
 
 use crate::{Disk, get, put, temporary};
 
-/// In one round several clients upload without a pause until the server is killed.
+/// In one round several clients upload without a pause until the server is killed. More of them by
+/// `MEMTFTP_CRASH_ROUNDS=200 cargo test -p memtftp --test directory crash`.
 const ROUNDS: u64 = 12;
+
+fn rounds() -> u64 {
+    std::env::var("MEMTFTP_CRASH_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap())
+}
 
 #[test]
 fn after_a_kill_each_file_is_the_old_or_the_new_one_whole() {
     let disk = Disk::new();
     let mut versions: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
-    for round in 0..ROUNDS {
+    for round in 0..rounds() {
         let server = disk.serve(&["--workers", "1"]);
         for (name, versions) in &versions {
             let got = get(&server, name).unwrap_or_default();
@@ -44,7 +49,7 @@ fn after_a_kill_each_file_is_the_old_or_the_new_one_whole() {
             })
             .collect();
         // As far as it happens to get: each round is another moment.
-        let some = 3 + round * 5;
+        let some = 3 + round % ROUNDS * 5;
         wait_for("some uploads", || (server.log().len() as u64 >= some).then_some(()));
         server.signal(Signal::KILL);
         drop(clients);

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -17,57 +17,40 @@ use rustix::fs::{
     openat, openat2, renameat_with, unlinkat,
 };
 use rustix::io::Errno;
-use thiserror::Error;
 use walkdir::WalkDir;
 
+use super::backing::{About, Backing, BackingError, Change};
+use super::watch::Watch;
 use crate::config::{DirectoryConfig, Durability};
 use crate::stamp::Stamp;
 
 /// What a file that is being stored is called until it is complete.
 const TEMPORARY: (&str, &str) = (".memtftp-", ".tmp");
 
-/// Why a file was not found, read or stored.
-#[derive(Debug, Error)]
-pub(crate) enum DiskError {
-    #[error("there is no such file")]
-    NotFound,
-    #[error("it exists")]
-    Exists,
-    #[error("its directory does not exist, see --create-dirs")]
-    NoDirectory,
-    #[error("a link leads out of the directory")]
-    Leaves,
-    #[error("it is no regular file")]
-    NotRegular,
-    #[error("it is being written")]
-    Changing,
-    #[error("the disk is full")]
-    Full,
-    #[error("{0}")]
-    System(io::Error),
-}
-
-impl From<Errno> for DiskError {
-    fn from(error: Errno) -> DiskError {
+impl From<Errno> for BackingError {
+    fn from(error: Errno) -> BackingError {
         match error {
-            Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => DiskError::NotFound,
-            Errno::EXIST => DiskError::Exists,
-            Errno::XDEV | Errno::LOOP => DiskError::Leaves,
-            Errno::ISDIR | Errno::NXIO | Errno::NODEV => DiskError::NotRegular,
-            Errno::NOSPC | Errno::DQUOT => DiskError::Full,
-            other => DiskError::System(other.into()),
+            Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG => BackingError::NotFound,
+            Errno::EXIST => BackingError::Exists,
+            Errno::XDEV | Errno::LOOP => BackingError::Unusable(LEAVES),
+            Errno::ISDIR | Errno::NXIO | Errno::NODEV => BackingError::Unusable(NOT_REGULAR),
+            Errno::NOSPC | Errno::DQUOT => BackingError::Full,
+            other => BackingError::System(other.into()),
         }
     }
 }
 
-impl From<io::Error> for DiskError {
-    fn from(error: io::Error) -> DiskError {
+impl From<io::Error> for BackingError {
+    fn from(error: io::Error) -> BackingError {
         match Errno::from_io_error(&error) {
             Some(errno) => errno.into(),
-            None => DiskError::System(error),
+            None => BackingError::System(error),
         }
     }
 }
+
+const LEAVES: &str = "a link leads out of the directory";
+const NOT_REGULAR: &str = "it is no regular file";
 
 /// A directory.
 #[derive(Debug)]
@@ -99,114 +82,6 @@ impl Disk {
         }
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Finds a file.
-    pub(crate) fn find(&self, name: &Name) -> Result<Found, DiskError> {
-        if is_temporary(name) {
-            return Err(DiskError::NotFound);
-        }
-        // Without waiting for the other end of a pipe.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = File::from(self.beneath(&self.root(), path_of(name), flags)?);
-        let metadata = file.metadata()?;
-        match metadata.is_file() {
-            true => Ok(Found { stamp: Stamp::of(&metadata), file }),
-            false => Err(DiskError::NotRegular),
-        }
-    }
-
-    /// The name that a file has on disk and that differs from this one in the case of ASCII letters
-    /// only: the first of each directory on the way.
-    pub(crate) fn spelling(&self, name: &Name) -> Option<Name> {
-        let mut spelled = PathBuf::new();
-        for part in path_of(name) {
-            let here = self.path.join(&spelled);
-            let entries = std::fs::read_dir(here).ok()?.flatten().map(|entry| entry.file_name());
-            let same = entries.filter(|entry| entry.eq_ignore_ascii_case(part));
-            spelled.push(same.min()?);
-        }
-        Name::parse(spelled.as_os_str().as_bytes()).ok()
-    }
-
-    /// Whether a file of this name could be stored.
-    pub(crate) fn may_store(&self, name: &Name, existing: Existing) -> Result<(), DiskError> {
-        if is_temporary(name) {
-            return Err(DiskError::NotRegular);
-        }
-        match self.find(name) {
-            Ok(_) if existing == Existing::Refuse => Err(DiskError::Exists),
-            Ok(_) => Ok(()),
-            Err(DiskError::NotFound) if self.config.create_dirs => Ok(()),
-            Err(DiskError::NotFound) => self.directory_of(name).map(drop),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Stores a file under a name of its own, whole. [`Stored::publish`] gives it its name.
-    pub(crate) fn store(&self, name: &Name, bytes: &[u8]) -> Result<Stored, DiskError> {
-        let directory = self.directory_of(name)?;
-        let number = self.temporary.fetch_add(1, Ordering::Relaxed);
-        let (start, end) = TEMPORARY;
-        let temporary = format!("{start}{}-{number}{end}", std::process::id());
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(0o666 & !self.config.umask);
-        let file = File::from(openat(&directory, &temporary, flags, mode)?);
-        // What is not locked at the next start is nobody's.
-        flock(&file, FlockOperation::LockExclusive)?;
-        let mut stored = Stored { directory, temporary, file, named: false };
-        stored.file.write_all(bytes)?;
-        if self.config.durability == Durability::Fsync {
-            stored.file.sync_all()?;
-        }
-        Ok(stored)
-    }
-
-    /// Makes the names in a directory durable, if that is wanted.
-    pub(crate) fn settle(&self, stored: &Stored) -> Result<(), DiskError> {
-        match self.config.durability {
-            Durability::Fsync => Ok(fsync(&stored.directory)?),
-            Durability::Rename => Ok(()),
-        }
-    }
-
-    /// Removes what servers left behind that ended in the middle of storing.
-    pub(crate) fn remove_temporary(&self) {
-        for entry in WalkDir::new(&self.path).into_iter().flatten() {
-            if !is_temporary_file(entry.file_name()) || !entry.file_type().is_file() {
-                continue;
-            }
-            let Ok(file) = File::open(entry.path()) else { continue };
-            if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                match std::fs::remove_file(entry.path()) {
-                    Ok(()) => tracing::info!(
-                        "removed {}, of a server that has ended",
-                        entry.path().display()
-                    ),
-                    Err(error) => {
-                        tracing::warn!("cannot remove {}: {error}", entry.path().display())
-                    }
-                }
-            }
-        }
-    }
-
-    /// The names of all regular files, in no order that matters.
-    pub(crate) fn names(&self) -> impl Iterator<Item = Name> {
-        let entries = WalkDir::new(&self.path).into_iter().flatten();
-        let files = entries.filter(|entry| !entry.file_type().is_dir());
-        files.filter_map(|entry| self.name_of(entry.path()))
-    }
-
-    /// The name of a path below the directory.
-    pub(crate) fn name_of(&self, path: &Path) -> Option<Name> {
-        let relative = path.strip_prefix(&self.path).ok()?;
-        let name = Name::parse(relative.as_os_str().as_bytes()).ok()?;
-        (!is_temporary(&name)).then_some(name)
-    }
-
     /// The directory's descriptor; another if its path leads elsewhere by now.
     fn root(&self) -> Arc<OwnedFd> {
         let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
@@ -227,19 +102,19 @@ impl Disk {
         openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), stay)
     }
 
-    fn directory_of(&self, name: &Name) -> Result<OwnedFd, DiskError> {
+    fn directory_of(&self, name: &Name) -> Result<OwnedFd, BackingError> {
         let parent = path_of(name).parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
         let root = self.root();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         match self.beneath(&root, parent, flags) {
             Err(Errno::NOENT) if self.config.create_dirs => self.create(&root, parent),
-            Err(Errno::NOENT | Errno::NOTDIR) => Err(DiskError::NoDirectory),
+            Err(Errno::NOENT | Errno::NOTDIR) => Err(BackingError::NoDirectory),
             opened => Ok(opened?),
         }
     }
 
-    fn create(&self, root: &OwnedFd, path: &Path) -> Result<OwnedFd, DiskError> {
+    fn create(&self, root: &OwnedFd, path: &Path) -> Result<OwnedFd, BackingError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         let mode = Mode::from_raw_mode(0o777 & !self.config.umask);
         let mut made = PathBuf::new();
@@ -256,20 +131,142 @@ impl Disk {
     }
 }
 
-impl Found {
-    /// All bytes, if nobody changes them meanwhile.
-    pub(crate) fn read(mut self) -> Result<Vec<u8>, DiskError> {
-        let len = usize::try_from(self.stamp.len).unwrap_or(usize::MAX);
+impl Backing for Disk {
+    type Mark = Stamp;
+    type Found = Found;
+    type Stored = Stored;
+    type Watch = Watch;
+
+    fn title(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn find(&self, name: &Name) -> Result<Found, BackingError> {
+        if is_temporary(name) {
+            return Err(BackingError::NotFound);
+        }
+        // Without waiting for the other end of a pipe.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = File::from(self.beneath(&self.root(), path_of(name), flags)?);
+        let metadata = file.metadata()?;
+        match metadata.is_file() {
+            true => Ok(Found { stamp: Stamp::of(&metadata), file }),
+            false => Err(BackingError::Unusable(NOT_REGULAR)),
+        }
+    }
+
+    fn about(&self, found: &Found) -> About<Stamp> {
+        About { mark: found.stamp, len: found.stamp.len, age: found.stamp.age() }
+    }
+
+    fn load(&self, mut found: Found) -> Result<Vec<u8>, BackingError> {
+        let len = usize::try_from(found.stamp.len).unwrap_or(usize::MAX);
         let mut bytes = Vec::new();
-        bytes
-            .try_reserve_exact(len)
-            .map_err(|_| DiskError::System(io::ErrorKind::OutOfMemory.into()))?;
-        (&mut self.file).take(self.stamp.len).read_to_end(&mut bytes)?;
-        let after = Stamp::of(&self.file.metadata()?);
-        if bytes.len() != len || after != self.stamp {
-            return Err(DiskError::Changing);
+        let reserved = bytes.try_reserve_exact(len);
+        reserved.map_err(|_| BackingError::System(io::ErrorKind::OutOfMemory.into()))?;
+        (&mut found.file).take(found.stamp.len).read_to_end(&mut bytes)?;
+        let after = Stamp::of(&found.file.metadata()?);
+        if bytes.len() != len || after != found.stamp {
+            return Err(BackingError::Changing);
         }
         Ok(bytes)
+    }
+
+    /// Of several, the first in each directory on the way.
+    fn spelling(&self, name: &Name) -> Option<Name> {
+        let mut spelled = PathBuf::new();
+        for part in path_of(name) {
+            let here = self.path.join(&spelled);
+            let entries = std::fs::read_dir(here).ok()?.flatten().map(|entry| entry.file_name());
+            let same = entries.filter(|entry| entry.eq_ignore_ascii_case(part));
+            spelled.push(same.min()?);
+        }
+        Name::parse(spelled.as_os_str().as_bytes()).ok()
+    }
+
+    fn may_store(&self, name: &Name, existing: Existing) -> Result<(), BackingError> {
+        if is_temporary(name) {
+            return Err(BackingError::Unusable(NOT_REGULAR));
+        }
+        match self.find(name) {
+            Ok(_) if existing == Existing::Refuse => Err(BackingError::Exists),
+            Ok(_) => Ok(()),
+            Err(BackingError::NotFound) if self.config.create_dirs => Ok(()),
+            Err(BackingError::NotFound) => self.directory_of(name).map(drop),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn store(&self, name: &Name, bytes: &[u8]) -> Result<Stored, BackingError> {
+        let directory = self.directory_of(name)?;
+        let number = self.temporary.fetch_add(1, Ordering::Relaxed);
+        let (start, end) = TEMPORARY;
+        let temporary = format!("{start}{}-{number}{end}", std::process::id());
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(0o666 & !self.config.umask);
+        let file = File::from(openat(&directory, &temporary, flags, mode)?);
+        // What is not locked at the next start is nobody's.
+        flock(&file, FlockOperation::LockExclusive)?;
+        let mut stored = Stored { directory, temporary, file, named: false };
+        stored.file.write_all(bytes)?;
+        if self.config.durability == Durability::Fsync {
+            stored.file.sync_all()?;
+        }
+        Ok(stored)
+    }
+
+    fn publish(
+        &self,
+        stored: &mut Stored,
+        name: &Name,
+        existing: Existing,
+    ) -> Result<Stamp, BackingError> {
+        let file_name = path_of(name).file_name().unwrap_or_default();
+        let flags = match existing {
+            Existing::Refuse => RenameFlags::NOREPLACE,
+            Existing::Replace => RenameFlags::empty(),
+        };
+        let directory = stored.directory.as_fd();
+        renameat_with(directory, &stored.temporary, directory, file_name, flags)?;
+        stored.named = true;
+        Ok(Stamp::of(&stored.file.metadata()?))
+    }
+
+    fn settle(&self, stored: &Stored) -> Result<(), BackingError> {
+        match self.config.durability {
+            Durability::Fsync => Ok(fsync(&stored.directory)?),
+            Durability::Rename => Ok(()),
+        }
+    }
+
+    fn clear(&self) {
+        for entry in WalkDir::new(&self.path).into_iter().flatten() {
+            if !is_temporary_file(entry.file_name()) || !entry.file_type().is_file() {
+                continue;
+            }
+            let Ok(file) = File::open(entry.path()) else { continue };
+            if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                match std::fs::remove_file(entry.path()) {
+                    Ok(()) => tracing::info!(
+                        "removed {}, of a server that has ended",
+                        entry.path().display()
+                    ),
+                    Err(error) => {
+                        tracing::warn!("cannot remove {}: {error}", entry.path().display());
+                    }
+                }
+            }
+        }
+    }
+
+    fn names(&self) -> impl Iterator<Item = Name> {
+        let entries = WalkDir::new(&self.path).into_iter().flatten();
+        let files = entries.filter(|entry| !entry.file_type().is_dir());
+        files.filter_map(|entry| name_of(&self.path, entry.path()))
+    }
+
+    fn watch(&self, tell: impl Fn(Change) + Send + 'static) -> Watch {
+        Watch::start(&self.path, tell)
     }
 }
 
@@ -280,21 +277,6 @@ pub(crate) struct Stored {
     temporary: String,
     file: File,
     named: bool,
-}
-
-impl Stored {
-    /// Gives it its name.
-    pub(crate) fn publish(&mut self, name: &Name, existing: Existing) -> Result<Stamp, DiskError> {
-        let file_name = path_of(name).file_name().unwrap_or_default();
-        let flags = match existing {
-            Existing::Refuse => RenameFlags::NOREPLACE,
-            Existing::Replace => RenameFlags::empty(),
-        };
-        let directory: BorrowedFd<'_> = self.directory.as_fd();
-        renameat_with(directory, &self.temporary, directory, file_name, flags)?;
-        self.named = true;
-        Ok(Stamp::of(&self.file.metadata()?))
-    }
 }
 
 impl Drop for Stored {
@@ -314,6 +296,13 @@ fn open_root(path: &Path) -> io::Result<OwnedFd> {
 
 fn path_of(name: &Name) -> &Path {
     Path::new(OsStr::from_bytes(name.as_bytes()))
+}
+
+/// The name of a path below a directory.
+pub(super) fn name_of(directory: &Path, path: &Path) -> Option<Name> {
+    let relative = path.strip_prefix(directory).ok()?;
+    let name = Name::parse(relative.as_os_str().as_bytes()).ok()?;
+    (!is_temporary(&name)).then_some(name)
 }
 
 fn is_temporary(name: &Name) -> bool {

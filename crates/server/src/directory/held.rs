@@ -7,7 +7,6 @@ use lru::LruCache;
 use memtftp_store::{Name, Receipt, Store, Version, VersionMark};
 
 use super::Waiter;
-use crate::stamp::Stamp;
 
 /// Files that are looked at for one that nobody reads, before there is said to be no room.
 const MAX_LOOKED_AT: usize = 1_024;
@@ -16,10 +15,10 @@ const MAX_LOOKED_AT: usize = 1_024;
 const OPEN_FOR: Duration = Duration::from_secs(60);
 
 /// Files in memory that are on disk, too, the one used last in front.
-pub(super) struct Held {
+pub(super) struct Held<M> {
     store: Store,
     max_files: usize,
-    kept: LruCache<Name, Kept>,
+    kept: LruCache<Name, Kept<M>>,
     pub(super) loading: HashMap<Name, Loading>,
     /// All requests that wait for a file.
     pub(super) waiting: usize,
@@ -28,9 +27,9 @@ pub(super) struct Held {
 }
 
 /// A file in memory.
-struct Kept {
+struct Kept<M> {
     version: VersionMark,
-    stamp: Stamp,
+    mark: M,
 }
 
 /// A file that is being loaded.
@@ -41,8 +40,8 @@ pub(super) struct Loading {
     pub(super) stale: bool,
 }
 
-impl Held {
-    pub(super) fn new(store: Store, max_files: usize) -> Held {
+impl<M: Copy> Held<M> {
+    pub(super) fn new(store: Store, max_files: usize) -> Held<M> {
         Held {
             store,
             max_files,
@@ -59,17 +58,18 @@ impl Held {
     }
 
     /// Makes `version` the content of `name`, as it is on disk.
-    pub(super) fn publish(&mut self, name: &Name, version: &Version, stamp: Stamp) -> Receipt {
+    pub(super) fn publish(&mut self, name: &Name, version: &Version, mark: M) -> Receipt {
         let receipt = self.store.link(name.clone(), version);
-        self.kept.put(name.clone(), Kept { version: version.mark(), stamp });
+        self.kept.put(name.clone(), Kept { version: version.mark(), mark });
         if let Some(loading) = self.loading.get_mut(name) {
             loading.stale = true;
         }
         receipt
     }
 
-    pub(super) fn stamp(&self, name: &Name) -> Option<Stamp> {
-        self.kept.peek(name).map(|kept| kept.stamp)
+    /// Which content of a file is in memory.
+    pub(super) fn mark(&self, name: &Name) -> Option<M> {
+        self.kept.peek(name).map(|kept| kept.mark)
     }
 
     /// The names that are in memory, at `path` and below.

@@ -5,21 +5,22 @@
 //! there is room. Uploads are on disk before they are in memory, and in memory before their client
 //! is told. Files that are on disk leave memory when room is needed.
 
+mod backing;
 mod disk;
 mod held;
 mod watch;
 mod work;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 use memtftp_proto::SessionId;
 use memtftp_store::{Existing, Name, Store, Version};
 
-use self::disk::{Disk, DiskError};
+use self::backing::Backing;
+use self::disk::Disk;
 use self::held::{Held, Loading};
-use self::watch::Watch;
 use crate::arrivals::Arrivals;
 use crate::config::DirectoryConfig;
 use crate::later::Answers;
@@ -52,16 +53,17 @@ const PATIENCE: Duration = Duration::from_secs(8);
 pub(crate) struct Directory {
     jobs: Sender<Job>,
     warm: Sender<Name>,
-    inner: Arc<Inner>,
-    _watch: Arc<Watch>,
+    inner: Arc<Inner<Disk>>,
+    /// Set in the background: with very many directories it takes a while.
+    watch: Arc<OnceLock<<Disk as Backing>::Watch>>,
 }
 
 /// What the threads share.
-struct Inner {
-    disk: Disk,
+struct Inner<B: Backing> {
+    backing: B,
     store: Store,
     arrivals: Arrivals,
-    held: Mutex<Held>,
+    held: Mutex<Held<B::Mark>>,
     /// Files that are to be looked at again.
     delayed: Mutex<Vec<(Instant, Look)>>,
     /// Held while a file gets its name and its version, so that both are of the same upload.
@@ -119,7 +121,9 @@ pub(crate) struct Busy;
 
 impl std::fmt::Debug for Directory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Directory").field("path", &self.inner.disk.path()).finish_non_exhaustive()
+        f.debug_struct("Directory")
+            .field("path", &self.inner.backing.title())
+            .finish_non_exhaustive()
     }
 }
 
@@ -131,30 +135,39 @@ impl Directory {
         store: Store,
         arrivals: Arrivals,
     ) -> std::io::Result<Directory> {
-        let disk = Disk::open(config)?;
+        let backing = Disk::open(config)?;
         let held = Mutex::new(Held::new(store.clone(), max_files));
         let (delayed, naming) = (Mutex::default(), Mutex::default());
-        let inner = Arc::new(Inner { disk, store, arrivals, held, delayed, naming });
+        let inner = Arc::new(Inner { backing, store, arrivals, held, delayed, naming });
         let (jobs, to_do) = crossbeam_channel::bounded(MAX_JOBS);
         let (warm, to_warm) = crossbeam_channel::bounded(MAX_WARM);
-        let watch = Arc::new(Watch::start(Arc::clone(&inner)));
         for number in 0..THREADS {
             let (inner, to_do, to_warm) = (Arc::clone(&inner), to_do.clone(), to_warm.clone());
             let work = move || inner.work(&to_do, &to_warm);
             std::thread::Builder::new().name(format!("disk-{number}")).spawn(work)?;
         }
-        Ok(Directory { jobs, warm, inner, _watch: watch })
+        Ok(Directory { jobs, warm, inner, watch: Arc::default() })
     }
 
-    /// Loads what there is room for, and clears away what a server before has left. Returns at once.
+    /// Begins to watch, clears away what a server before has left, and loads what there is room for.
+    /// Returns at once.
     pub(crate) fn warm_up(&self) -> std::io::Result<()> {
-        let (inner, warm) = (Arc::clone(&self.inner), self.warm.clone());
+        let (inner, warm, watch) =
+            (Arc::clone(&self.inner), self.warm.clone(), Arc::clone(&self.watch));
         let work = move || {
-            inner.disk.remove_temporary();
+            let _ = watch.set(inner.backing.watch({
+                let inner = Arc::clone(&inner);
+                move |change| inner.changed(change)
+            }));
+            drop(watch);
+            // What was loaded before has not been watched.
+            inner.check_below(b"");
+            inner.backing.clear();
             let limit = inner.store.budget().limit();
             let mut has_room = true;
-            for name in inner.disk.names() {
-                let len = inner.disk.find(&name).map(|found| found.stamp.len).unwrap_or_default();
+            for name in inner.backing.names() {
+                let found = inner.backing.find(&name);
+                let len = found.map(|found| inner.backing.about(&found).len).unwrap_or_default();
                 if len > limit {
                     tracing::warn!(
                         "{name} ({len} bytes) is larger than the memory and cannot be served: give more \
@@ -214,8 +227,8 @@ impl Directory {
     }
 }
 
-impl Inner {
-    fn held(&self) -> MutexGuard<'_, Held> {
+impl<B: Backing> Inner<B> {
+    fn held(&self) -> MutexGuard<'_, Held<B::Mark>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

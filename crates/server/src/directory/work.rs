@@ -6,28 +6,28 @@ use crossbeam_channel::{Receiver, select};
 use memtftp_proto::{ErrorCode, Refusal, RefusalReason};
 use memtftp_store::{Name, Version};
 
+use super::backing::{About, Backing, BackingError, Change};
 use super::held::Loading;
-use super::{AGAIN, Begin, Commit, DiskError, Inner, Job, Look, PATIENCE, QUIET};
+use super::{AGAIN, Begin, Commit, Inner, Job, Look, PATIENCE, QUIET};
 use crate::later::Resolution;
 use crate::library::Opened;
-use crate::stamp::Stamp;
 
 /// Why a file is not in memory now.
 enum NotLoaded {
-    Disk(DiskError),
+    Backing(BackingError),
     /// It is larger than all the memory.
     TooLarge,
     /// What is in memory is being read, or is nowhere else.
     NoRoom,
 }
 
-impl From<DiskError> for NotLoaded {
-    fn from(error: DiskError) -> NotLoaded {
-        NotLoaded::Disk(error)
+impl From<BackingError> for NotLoaded {
+    fn from(error: BackingError) -> NotLoaded {
+        NotLoaded::Backing(error)
     }
 }
 
-impl Inner {
+impl<B: Backing> Inner<B> {
     /// The loop of a thread. It ends when nobody can give it anything to do any more.
     pub(super) fn work(&self, jobs: &Receiver<Job>, warm: &Receiver<Name>) {
         while let Some(job) = self.next(jobs, warm) {
@@ -78,8 +78,8 @@ impl Inner {
         if self.store.contains(name) {
             return;
         }
-        let fits = |stamp: Stamp| self.store.budget().check(stamp.len).is_ok();
-        if self.disk.find(name).is_ok_and(|found| fits(found.stamp)) {
+        let fits = |len| self.store.budget().check(len).is_ok();
+        if self.backing.find(name).is_ok_and(|found| fits(self.backing.about(&found).len)) {
             let loading = Loading { since: Instant::now(), waiters: Vec::new(), stale: false };
             self.held().loading.entry(name.clone()).or_insert(loading);
             self.load(name);
@@ -90,7 +90,7 @@ impl Inner {
     fn load(&self, name: &Name) {
         let result = match self.try_load_spelled(name) {
             // It will be complete, or others will have been read.
-            Err(NotLoaded::Disk(DiskError::Changing) | NotLoaded::NoRoom)
+            Err(NotLoaded::Backing(BackingError::Changing) | NotLoaded::NoRoom)
                 if self.is_patient(name) =>
             {
                 return self.later(Look::Load(name.clone()));
@@ -116,8 +116,10 @@ impl Inner {
     /// The same by any spelling, if those who wait do not mind.
     fn try_load_spelled(&self, name: &Name) -> Result<Version, NotLoaded> {
         match self.try_load(name) {
-            Err(NotLoaded::Disk(DiskError::NotFound)) if self.may_be_spelled_otherwise(name) => {
-                let spelled = self.disk.spelling(name).ok_or(DiskError::NotFound)?;
+            Err(NotLoaded::Backing(BackingError::NotFound))
+                if self.may_be_spelled_otherwise(name) =>
+            {
+                let spelled = self.backing.spelling(name).ok_or(BackingError::NotFound)?;
                 self.try_load(&spelled)
             }
             result => result,
@@ -140,7 +142,7 @@ impl Inner {
         {
             let mut held = self.held();
             if held.is_being_written(name, Instant::now()) {
-                return Err(DiskError::Changing.into());
+                return Err(BackingError::Changing.into());
             }
             // An upload may have brought it while the request waited.
             if let Some(version) = self.store.open(name) {
@@ -150,38 +152,38 @@ impl Inner {
                 loading.stale = false;
             }
         }
-        let found = self.disk.find(name)?;
-        let stamp = found.stamp;
-        if stamp.is_younger_than(QUIET) {
-            return Err(DiskError::Changing.into());
+        let found = self.backing.find(name)?;
+        let About { mark, len, age } = self.backing.about(&found);
+        if age.is_some_and(|age| age < QUIET) {
+            return Err(BackingError::Changing.into());
         }
-        if stamp.len > self.store.budget().limit() {
+        if len > self.store.budget().limit() {
             return Err(NotLoaded::TooLarge);
         }
         // Before reading, so that no more is read than there is room for.
         let charge = loop {
-            if !self.held().make_room(stamp.len) {
+            if !self.held().make_room(len) {
                 return Err(NotLoaded::NoRoom);
             }
-            if let Ok(charge) = self.store.budget().charge(stamp.len) {
+            if let Ok(charge) = self.store.budget().charge(len) {
                 break charge;
             }
         };
-        let version = self.store.hold_charged(found.read()?, charge);
+        let version = self.store.hold_charged(self.backing.load(found)?, charge);
         let mut held = self.held();
         if held.loading.get(name).is_some_and(|loading| loading.stale) {
-            return Err(DiskError::Changing.into());
+            return Err(BackingError::Changing.into());
         }
-        let _receipt = held.publish(name, &version, stamp);
+        let _receipt = held.publish(name, &version, mark);
         Ok(version)
     }
 
     fn begin(&self, begin: Begin) {
         let Begin { id, mut upload, existing, ignore_case, answers } = begin;
-        if ignore_case && let Some(name) = self.disk.spelling(upload.name()) {
+        if ignore_case && let Some(name) = self.backing.spelling(upload.name()) {
             upload.rename(name);
         }
-        let result = match self.disk.may_store(upload.name(), existing) {
+        let result = match self.backing.may_store(upload.name(), existing) {
             Ok(()) => Ok(upload),
             Err(error) => Err(not_stored(upload.name(), &error)),
         };
@@ -192,16 +194,16 @@ impl Inner {
     fn commit(&self, commit: Commit) {
         let Commit { id, name, version, existing, answers } = commit;
         let stored = || {
-            let mut stored = self.disk.store(&name, version.as_ref())?;
+            let mut stored = self.backing.store(&name, version.as_ref())?;
             let receipt = {
                 let _turn = self.naming.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                let stamp = stored.publish(&name, existing)?;
-                self.held().publish(&name, &version, stamp)
+                let mark = self.backing.publish(&mut stored, &name, existing)?;
+                self.held().publish(&name, &version, mark)
             };
-            self.disk.settle(&stored)?;
+            self.backing.settle(&stored)?;
             Ok(receipt)
         };
-        let result = stored().map_err(|error: DiskError| not_stored(&name, &error));
+        let result = stored().map_err(|error: BackingError| not_stored(&name, &error));
         if result.is_ok() {
             self.arrivals.add(name);
         }
@@ -210,18 +212,37 @@ impl Inner {
 
     /// Takes a file out of memory that is no longer what is on disk; the next request loads it.
     pub(super) fn check(&self, name: &Name) {
-        let Some(stamp) = self.held().stamp(name) else { return };
+        let Some(mark) = self.held().mark(name) else { return };
         if self.held().is_being_written(name, Instant::now()) {
             return self.later(Look::Check(name.clone()));
         }
         let _turn = self.naming.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match self.disk.find(name) {
-            Ok(found) if found.stamp == stamp => {}
+        match self.backing.find(name) {
+            Ok(found) if self.backing.about(&found).mark == mark => {}
             _ => {
                 let mut held = self.held();
-                if held.stamp(name) == Some(stamp) {
+                if held.mark(name) == Some(mark) {
                     held.forget(name);
                 }
+            }
+        }
+    }
+
+    /// Acts on what has changed.
+    pub(super) fn changed(&self, change: Change) {
+        match change {
+            Change::All => self.check_below(b""),
+            Change::At(name) => {
+                self.held().closed(&name);
+                self.check_below(name.as_bytes());
+            }
+            Change::Written(name) => {
+                self.held().written(&name, Instant::now());
+                self.later(Look::Check(name));
+            }
+            Change::Closed(name) => {
+                self.held().closed(&name);
+                self.check(&name);
             }
         }
     }
@@ -235,15 +256,15 @@ impl Inner {
 
 fn refusal(name: &Name, why: &NotLoaded) -> Refusal {
     match why {
-        NotLoaded::Disk(DiskError::NotFound) => {
+        NotLoaded::Backing(BackingError::NotFound) => {
             Refusal::new(ErrorCode::NOT_FOUND, "file not found")
         }
-        NotLoaded::Disk(DiskError::Changing) => {
+        NotLoaded::Backing(BackingError::Changing) => {
             let refusal =
                 Refusal::new(ErrorCode::UNDEFINED, "file is being written, try again later");
             refusal.counted_as(RefusalReason::Disk)
         }
-        NotLoaded::Disk(error) => {
+        NotLoaded::Backing(error) => {
             let refusal = Refusal::new(ErrorCode::ACCESS, "file cannot be read here");
             refusal
                 .because(format!("{name} cannot be read: {error}"))
@@ -260,22 +281,20 @@ fn refusal(name: &Name, why: &NotLoaded) -> Refusal {
     }
 }
 
-fn not_stored(name: &Name, error: &DiskError) -> Refusal {
+fn not_stored(name: &Name, error: &BackingError) -> Refusal {
     let refusal = match error {
-        DiskError::Exists => {
+        BackingError::Exists => {
             return Refusal::new(
                 ErrorCode::EXISTS,
                 "file exists, the server needs --uploads replace",
             );
         }
-        DiskError::Full => Refusal::new(ErrorCode::FULL, "the server's disk is full"),
-        DiskError::NoDirectory => {
+        BackingError::Full => Refusal::new(ErrorCode::FULL, "the server's disk is full"),
+        BackingError::NoDirectory => {
             let text = "directory does not exist, the server needs --create-dirs";
             Refusal::new(ErrorCode::ACCESS, text)
         }
-        DiskError::Leaves | DiskError::NotRegular => {
-            Refusal::new(ErrorCode::ACCESS, "file cannot be written here")
-        }
+        BackingError::Unusable(_) => Refusal::new(ErrorCode::ACCESS, "file cannot be written here"),
         _ => Refusal::new(ErrorCode::UNDEFINED, "the server cannot store the file"),
     };
     refusal.because(format!("{name} cannot be stored: {error}")).counted_as(RefusalReason::Disk)

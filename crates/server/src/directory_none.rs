@@ -1,0 +1,78 @@
+//! No directory behind the memory: what it needs of the system is Linux's.
+
+use memtftp_proto::SessionId;
+use memtftp_store::{Existing, Name, Store, Version};
+
+use crate::arrivals::Arrivals;
+use crate::config::DirectoryConfig;
+use crate::later::Answers;
+use crate::library::NamedUpload;
+use crate::rules::Caps;
+
+/// There is none.
+#[derive(Clone, Debug)]
+pub(crate) enum Directory {}
+
+pub(crate) struct Waiter {
+    pub(crate) id: SessionId,
+    pub(crate) caps: Caps,
+    pub(crate) ignore_case: bool,
+    pub(crate) answers: Answers,
+}
+
+pub(crate) struct Begin {
+    pub(crate) id: SessionId,
+    pub(crate) upload: NamedUpload,
+    pub(crate) existing: Existing,
+    pub(crate) ignore_case: bool,
+    pub(crate) answers: Answers,
+}
+
+pub(crate) struct Commit {
+    pub(crate) id: SessionId,
+    pub(crate) name: Name,
+    pub(crate) version: Version,
+    pub(crate) existing: Existing,
+    pub(crate) answers: Answers,
+}
+
+pub(crate) struct Busy;
+
+impl Directory {
+    pub(crate) fn start(
+        _: &DirectoryConfig,
+        _: usize,
+        _: Store,
+        _: Arrivals,
+    ) -> std::io::Result<Directory> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+
+    pub(crate) fn warm_up(&self) -> std::io::Result<()> {
+        match *self {}
+    }
+
+    pub(crate) fn used(&self, _: &Name) {
+        match *self {}
+    }
+
+    pub(crate) fn make_room(&self, _: u64) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn load(&self, _: &Name, _: Waiter) -> Result<(), Busy> {
+        match *self {}
+    }
+
+    pub(crate) fn begin(&self, _: Begin) -> Result<(), Busy> {
+        match *self {}
+    }
+
+    pub(crate) fn commit(&self, _: Commit) -> Result<(), Busy> {
+        match *self {}
+    }
+
+    pub(crate) fn rescan(&self) {
+        match *self {}
+    }
+}
