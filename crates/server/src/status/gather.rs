@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
-use memtftp_proto::{Counters, DropReason, RefusalReason, Snapshot};
+use memtftp_proto::{Counters, DropReason, Progress, RefusalReason, Snapshot};
 use memtftp_store::Store;
 use memtftp_udp::Waker;
 
@@ -25,6 +25,8 @@ const LEAST_WINDOW: Duration = Duration::from_secs(1);
 /// What one worker says of itself. It copies numbers and formats nothing.
 #[derive(Debug)]
 pub(crate) struct Report {
+    /// When it was made.
+    pub(crate) made: Instant,
     pub(crate) snapshot: Snapshot,
     pub(crate) counters: Counters,
     /// Bytes that uploads in flight hold of the budget.
@@ -78,6 +80,7 @@ impl Gauge {
         let shared = &self.0;
         let mut looks = shared.looks.lock().unwrap_or_else(PoisonError::into_inner);
         let reports = shared.ask();
+        let now = Instant::now();
         let mut status = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_ms: millis(shared.started.elapsed()),
@@ -92,7 +95,15 @@ impl Gauge {
             status.open.add(&report.snapshot);
             status.totals.add(&report);
             status.count(&report.counters);
-            longest.extend(report.snapshot.longest);
+            // Workers have answered one after the other.
+            let later = now.duration_since(report.made);
+            longest.extend(
+                report
+                    .snapshot
+                    .longest
+                    .into_iter()
+                    .map(|progress| Progress { age: progress.age + later, ..progress }),
+            );
             missed.merge(report.missed);
             uploads += report.uploads;
         }
