@@ -132,6 +132,12 @@ fn reads_from_many_addresses() {
     flood(&[], Source::ManyAddresses, |_| vec![rrq("file", &options)]);
 }
 
+/// The clients beside it keep their places, and those that never answer lose theirs.
+#[test]
+fn reads_from_far_more_addresses_than_may_be_half_open() {
+    flood(&["--max-half-open", "500"], Source::ManyAddresses, |_| vec![rrq("file", &[])]);
+}
+
 #[test]
 fn writes_from_one_address() {
     flood(&[], Source::OneAddress, |number| vec![wrq(format!("new-{number}"), &[])]);
