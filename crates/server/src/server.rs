@@ -138,24 +138,7 @@ impl Server {
             ended,
             log,
         };
-        let library = Library::new(
-            server.store.clone(),
-            server.arrivals.clone(),
-            Arc::clone(&server.config),
-            server.interfaces.clone(),
-        );
-        let unfinished = Unfinished::new(count);
-        for (number, sockets) in sockets.into_iter().enumerate() {
-            let endpoint =
-                Endpoint::new(server.endpoint_config(&sockets, count, number), library.clone());
-            let faults = server.faults.clone().map(Faults::new);
-            let log = server.log_sender();
-            let broadcasts = server.broadcasts(number);
-            let unfinished = unfinished.clone();
-            let worker = Worker::new(endpoint, sockets, faults, log, unfinished, broadcasts)?;
-            let pin = server.config.pin_workers.then_some(number);
-            server.workers.push(spawn(number, pin, worker, Arc::clone(&running))?);
-        }
+        server.start_workers(sockets, &running)?;
         let handles = server.workers.iter();
         let workers = handles.map(|worker| (worker.commands.clone(), worker.waker.clone()));
         server.gauge = Gauge::new(workers.collect(), server.store.clone(), unwritten);
@@ -164,6 +147,32 @@ impl Server {
             server.status = Some(socket.serve(server.gauge.clone())?);
         }
         Ok(server)
+    }
+
+    fn start_workers(
+        &mut self,
+        sockets: Vec<WorkerSockets>,
+        running: &Arc<Running>,
+    ) -> std::io::Result<()> {
+        let library = Library::new(
+            self.store.clone(),
+            self.arrivals.clone(),
+            Arc::clone(&self.config),
+            self.interfaces.clone(),
+        );
+        let count = sockets.len();
+        let unfinished = Unfinished::new(count);
+        for (number, sockets) in sockets.into_iter().enumerate() {
+            let endpoint =
+                Endpoint::new(self.endpoint_config(&sockets, count, number), library.clone());
+            let faults = self.faults.clone().map(Faults::new);
+            let (log, broadcasts) = (self.log_sender(), self.broadcasts(number));
+            let unfinished = unfinished.clone();
+            let worker = Worker::new(endpoint, sockets, faults, log, unfinished, broadcasts)?;
+            let pin = self.config.pin_workers.then_some(number);
+            self.workers.push(spawn(number, pin, worker, Arc::clone(running))?);
+        }
+        Ok(())
     }
 
     fn log_sender(&self) -> LogSender {

@@ -1,5 +1,6 @@
 //! A whole server without its sockets.
 
+mod admission;
 mod census;
 mod rate;
 mod refusal;
