@@ -411,6 +411,17 @@ mod tests {
     }
 
     #[test]
+    fn limits_have_the_defaults_of_an_embedded_server() {
+        let (given, default) = (plan(&[]).unwrap().config, Config::default());
+        assert_eq!(given.max_transfer_time, default.max_transfer_time);
+        assert_eq!(given.give_up, default.give_up);
+        assert_eq!((given.answer_broadcast, given.status_socket), (false, None));
+        let path = "/run/x.sock";
+        let given = plan(&["--status-socket", path, "--answer-broadcast"]).unwrap().config;
+        assert_eq!((given.answer_broadcast, given.status_socket), (true, Some(path.into())));
+    }
+
+    #[test]
     fn sizes_and_times() {
         let flags =
             ["--memory", "4GiB", "--max-file", "1MB", "--drain", "500ms", "--give-up", "2m"];

@@ -16,7 +16,7 @@ const MIB: usize = 1 << 20;
 /// done.
 const FLOOD: u32 = 20_000;
 
-/// Where it ends in any case, below `--max-sessions`: a server at that limit is busy for everyone.
+/// Where it ends in any case.
 const FLOOD_LIMIT: u32 = 60_000;
 
 /// How much of it comes in one go.

@@ -6,14 +6,13 @@ use testkit::{Line, Memtftp, Network, Packet, Raw, bytes, rrq, wait_for};
 
 use crate::BINARY;
 
-/// A server on every IPv4 address of its host.
+/// A server of two workers on every IPv4 address of its host.
 fn serve(network: &Network, flags: &[&str]) -> Memtftp {
-    serve_on(network, "0.0.0.0:0", flags)
+    serve_on(network, "0.0.0.0:0", &[&["--workers", "2"], flags].concat())
 }
 
-/// A server of two workers.
 fn serve_on(network: &Network, every: &str, flags: &[&str]) -> Memtftp {
-    let always = ["--listen", every, "--workers", "2", "--drain", "100ms"];
+    let always = ["--listen", every, "--drain", "100ms"];
     Memtftp::start(network.server.command(BINARY), &[&always, flags].concat())
 }
 
@@ -36,9 +35,9 @@ fn dropped(server: &Memtftp) -> Vec<Line> {
 }
 
 /// By one worker alone, though each gets a copy, and from the address that clients can reach.
-fn broadcasts_are_answered(every: &str) {
+fn broadcasts_are_answered(every: &str, flags: &[&str]) {
     let network = Network::new();
-    let server = serve_on(&network, every, &["--answer-broadcast"]);
+    let server = serve_on(&network, every, &[&["--answer-broadcast"], flags].concat());
     let file = bytes(5_000);
     directly(&network, &server).put("network-confg", &file, &[]).unwrap();
     for everybody in ["255.255.255.255", "192.168.77.255"] {
@@ -56,12 +55,22 @@ fn broadcasts_are_answered(every: &str) {
 
 #[test]
 fn broadcasts_are_answered_from_the_address_of_the_interface_if_wanted() {
-    broadcasts_are_answered("0.0.0.0:0");
+    broadcasts_are_answered("0.0.0.0:0", &["--workers", "2"]);
 }
 
 #[test]
 fn broadcasts_are_answered_over_both_if_wanted() {
-    broadcasts_are_answered("[::]:0");
+    broadcasts_are_answered("[::]:0", &["--workers", "2"]);
+}
+
+#[test]
+fn broadcasts_are_answered_on_a_single_port_if_wanted() {
+    broadcasts_are_answered("0.0.0.0:0", &["--workers", "1", "--single-port"]);
+}
+
+#[test]
+fn broadcasts_are_answered_with_portable_io_if_wanted() {
+    broadcasts_are_answered("[::]:0", &["--workers", "2", "--io", "portable"]);
 }
 
 #[test]
