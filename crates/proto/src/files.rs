@@ -26,14 +26,17 @@ pub trait Files {
     /// The refusal, if it is not.
     fn admit(&self, client: IpAddr) -> Result<(), Refusal>;
 
-    /// The most to agree to with this client.
-    fn limits(&self, request: &FileRequest<'_>) -> Limits;
-
     /// Opens a file for a read.
     fn open(&mut self, id: SessionId, request: &FileRequest<'_>) -> Answer<Self::Content>;
 
+    /// The most to agree to for a read.
+    fn read_limits(&self, request: &FileRequest<'_>, content: &Self::Content) -> Limits;
+
     /// Begins an upload. The announced size is a hint, to be checked and not to be obeyed.
     fn begin(&mut self, id: SessionId, request: &FileRequest<'_>) -> Answer<Self::Upload>;
+
+    /// The most to agree to for an upload.
+    fn write_limits(&self, request: &FileRequest<'_>, upload: &Self::Upload) -> Limits;
 
     /// Adds bytes to an upload.
     ///

@@ -50,6 +50,10 @@ pub enum RefusalReason {
     NotFound,
     /// The client or what it asks for is not allowed.
     NotAllowed,
+    /// A rule of the operator says no.
+    Rule,
+    /// Too many requests wait for something that has to be looked up.
+    Lookups,
     /// It is no valid request, or the transfer broke the protocol.
     Malformed,
     /// The file exists and may not be replaced.
@@ -80,9 +84,11 @@ pub enum RefusalReason {
 
 impl RefusalReason {
     /// Every reason, in the order of [`Counters`](crate::Counters).
-    pub const ALL: [RefusalReason; 15] = [
+    pub const ALL: [RefusalReason; 17] = [
         RefusalReason::NotFound,
         RefusalReason::NotAllowed,
+        RefusalReason::Rule,
+        RefusalReason::Lookups,
         RefusalReason::Malformed,
         RefusalReason::Exists,
         RefusalReason::ShuttingDown,
@@ -103,6 +109,8 @@ impl RefusalReason {
         match self {
             RefusalReason::NotFound => "not_found",
             RefusalReason::NotAllowed => "not_allowed",
+            RefusalReason::Rule => "rule",
+            RefusalReason::Lookups => "lookups",
             RefusalReason::Malformed => "malformed",
             RefusalReason::Exists => "exists",
             RefusalReason::ShuttingDown => "shutting_down",

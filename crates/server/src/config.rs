@@ -4,13 +4,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use memtftp_udp::{Gso, Io};
 use thiserror::Error;
 
 use crate::access::Access;
 use crate::request_log::RequestLogConfig;
+use crate::rules::Rules;
 
 /// The port without `--port`.
 pub const DEFAULT_PORT: u16 = 6969;
@@ -38,6 +42,9 @@ pub const DEFAULT_MAX_CLIENT_REQUESTS: u32 = 5_000;
 
 /// Log lines a second about datagrams that got no service, without `--max-unrecognized`.
 pub const DEFAULT_MAX_UNRECOGNIZED: u32 = 100;
+
+/// The settings of a running server, replaced as a whole.
+pub(crate) type SharedConfig = Arc<ArcSwap<Config>>;
 
 /// What clients may do with uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +79,8 @@ pub struct Config {
     pub access: Access,
     /// What clients may do with uploads.
     pub uploads: Uploads,
+    /// Who may read and write which file, under which name.
+    pub rules: Rules,
     /// Bytes for all files, uploads in flight and replaced files that are still being read.
     pub memory: u64,
     /// Bytes of one file that a client may upload; what the budget has room for without it.
@@ -125,6 +134,7 @@ impl Default for Config {
             gso: Gso::Auto,
             access: Access::private(),
             uploads: Uploads::Replace,
+            rules: Rules::default(),
             memory: default_memory(),
             max_file: None,
             max_client_memory: None,
@@ -211,7 +221,66 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The flags that it is about.
+    pub fn flags(&self) -> Vec<&'static str> {
+        match self {
+            ConfigError::NoAddress
+            | ConfigError::Covered { .. }
+            | ConfigError::ListenOnGroup(_) => {
+                vec!["--listen"]
+            }
+            ConfigError::BroadcastUnheard => vec!["--answer-broadcast", "--listen"],
+            ConfigError::SinglePortBroadcast => vec!["--single-port", "--answer-broadcast"],
+            ConfigError::NoUnixSockets => vec!["--status-socket"],
+            ConfigError::SinglePortRange => vec!["--single-port", "--transfer-ports"],
+            ConfigError::TooFewPorts { .. } => vec!["--transfer-ports", "--workers"],
+            ConfigError::TooSmall { flag, .. } | ConfigError::TooLarge { flag, .. } => vec![flag],
+        }
+    }
+}
+
 impl Config {
+    /// These settings, but with those of `running` that a running server cannot change. Gives the
+    /// flags of the settings that would have been others.
+    #[must_use]
+    pub(crate) fn keeping_fixed(self, running: &Config) -> (Config, Vec<&'static str>) {
+        let differs = [
+            ("--listen", self.listen != running.listen),
+            ("--single-port", self.single_port != running.single_port),
+            ("--transfer-ports", self.transfer_ports != running.transfer_ports),
+            ("--workers", self.workers != running.workers),
+            ("--pin", self.pin_workers != running.pin_workers),
+            ("--io", self.io != running.io),
+            ("--gso", self.gso != running.gso),
+            ("--memory", self.memory != running.memory),
+            ("--max-client-memory", self.client_memory() != running.client_memory()),
+            ("--answer-broadcast", self.answer_broadcast != running.answer_broadcast),
+            ("--max-unrecognized", self.max_unrecognized != running.max_unrecognized),
+            ("--status-socket", self.status_socket != running.status_socket),
+            ("--request-log", self.request_log != running.request_log),
+        ];
+        let fixed = running.clone();
+        let config = Config {
+            listen: fixed.listen,
+            single_port: fixed.single_port,
+            transfer_ports: fixed.transfer_ports,
+            workers: fixed.workers,
+            pin_workers: fixed.pin_workers,
+            io: fixed.io,
+            gso: fixed.gso,
+            memory: fixed.memory,
+            max_client_memory: fixed.max_client_memory,
+            answer_broadcast: fixed.answer_broadcast,
+            max_unrecognized: fixed.max_unrecognized,
+            status_socket: fixed.status_socket,
+            request_log: fixed.request_log,
+            ..self
+        };
+        let kept = differs.into_iter().filter(|(_, differs)| *differs).map(|(flag, _)| flag);
+        (config, kept.collect())
+    }
+
     /// What the uploads of one client may hold.
     pub fn client_memory(&self) -> u64 {
         self.max_client_memory.unwrap_or(self.memory / 2)

@@ -6,29 +6,33 @@ use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
-use memtftp_proto::{Endpoint, Timing};
+use memtftp_proto::{Endpoint, SocketRole, Timing};
 use memtftp_store::{AppendError, Budget, Name, NameError, Store, Version};
-use memtftp_udp::Waker;
+use memtftp_udp::{Poller, Waker};
 use thiserror::Error;
 
 use crate::arrivals::Arrivals;
 use crate::builder::{Builder, StartError};
-use crate::config::Config;
+use crate::config::{Config, ConfigError, SharedConfig};
 use crate::faults::{Faults, Rules};
 use crate::interfaces::Interfaces;
+use crate::later::Answers;
 use crate::library::Library;
+use crate::preload::{PreloadError, Preloaded};
 use crate::records::Records;
 use crate::request_log::{LogSender, RequestLog};
 use crate::sockets::{self, WorkerSockets};
 #[cfg(unix)]
 use crate::status::socket::{Serving, StatusSocket};
 use crate::status::{Gauge, Status};
-use crate::worker::{Broadcasts, Command, Unfinished, Worker};
+use crate::worker::{Broadcasts, Command, Parts, Unfinished, Worker};
 
 /// One client address may have this part of all half-open sessions.
 const CLIENT_SHARE: usize = 4;
@@ -45,12 +49,40 @@ pub enum PutError {
     Room(#[from] AppendError),
 }
 
+/// What a reload has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Files that were loaded, because they are new or have changed on disk.
+    pub loaded: usize,
+    /// Files that are gone from the disk, and so from memory unless an upload had replaced them.
+    pub gone: usize,
+    /// Flags of settings that take effect at the next start only.
+    pub kept: Vec<&'static str>,
+}
+
+/// A running server goes on as it was. The operator must act.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// The settings contradict each other.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A directory cannot be loaded.
+    #[error(transparent)]
+    Preload(#[from] PreloadError),
+    /// A thread that the rules need could not be made.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
 /// A running server. Dropping it ends every transfer at once.
 ///
 /// It can be shared between threads; every call takes `&self`.
 pub struct Server {
     store: Store,
-    config: Arc<Config>,
+    config: SharedConfig,
+    library: Library,
+    preloaded: Mutex<Preloaded>,
     interfaces: Interfaces,
     arrivals: Arrivals,
     records: Option<Records>,
@@ -113,12 +145,16 @@ impl Server {
         #[cfg(unix)]
         let status_socket = config.status_socket.as_deref().map(StatusSocket::open).transpose()?;
         let store = Store::new(Budget::new(config.memory));
-        for directory in &preload {
-            crate::preload::load(&store, directory, config.max_files)?;
-        }
+        let mut preloaded = Preloaded::default();
+        let files = preloaded.read(&store, &preload, config.max_files)?;
+        preloaded.apply(&store, files);
         let log = config.request_log.as_ref().map(RequestLog::start).transpose()?;
         let interfaces = Interfaces::read();
         let arrivals = Arrivals::default();
+        let shared = Arc::new(ArcSwap::new(Arc::clone(&config)));
+        let library =
+            Library::new(store.clone(), arrivals.clone(), Arc::clone(&shared), interfaces.clone());
+        library.prepare(&config.rules)?;
         let records = (keep_records > 0).then(|| Records::new(keep_records));
         let (running, ended) = Running::new(arrivals.clone(), records.clone());
         let unwritten = log.as_ref().map(|log| log.sender().unwritten()).unwrap_or_default();
@@ -130,7 +166,9 @@ impl Server {
             transfer_ports: sockets.iter().flat_map(transfer_ports).collect(),
             workers: Vec::with_capacity(count),
             store,
-            config,
+            config: shared,
+            library,
+            preloaded: Mutex::new(preloaded),
             interfaces,
             arrivals,
             records,
@@ -138,7 +176,7 @@ impl Server {
             ended,
             log,
         };
-        server.start_workers(sockets, &running)?;
+        server.start_workers(sockets, &config, &running)?;
         let handles = server.workers.iter();
         let workers = handles.map(|worker| (worker.commands.clone(), worker.waker.clone()));
         server.gauge = Gauge::new(workers.collect(), server.store.clone(), unwritten);
@@ -152,24 +190,23 @@ impl Server {
     fn start_workers(
         &mut self,
         sockets: Vec<WorkerSockets>,
+        config: &Config,
         running: &Arc<Running>,
     ) -> std::io::Result<()> {
-        let library = Library::new(
-            self.store.clone(),
-            self.arrivals.clone(),
-            Arc::clone(&self.config),
-            self.interfaces.clone(),
-        );
         let count = sockets.len();
         let unfinished = Unfinished::new(count);
         for (number, sockets) in sockets.into_iter().enumerate() {
-            let endpoint =
-                Endpoint::new(self.endpoint_config(&sockets, count, number), library.clone());
+            let poller = Poller::new()?;
+            let (answers, resolutions) = Answers::new(poller.waker());
+            let roles = sockets.roles.clone();
+            let settings = endpoint_config(config, roles, count, number);
+            let endpoint = Endpoint::new(settings, self.library.with_answers(answers));
             let faults = self.faults.clone().map(Faults::new);
-            let (log, broadcasts) = (self.log_sender(), self.broadcasts(number));
-            let unfinished = unfinished.clone();
-            let worker = Worker::new(endpoint, sockets, faults, log, unfinished, broadcasts)?;
-            let pin = self.config.pin_workers.then_some(number);
+            let log = self.log_sender();
+            let (unfinished, broadcasts) = (unfinished.clone(), broadcasts(config, number));
+            let parts = Parts { poller, resolutions, faults, log, unfinished, broadcasts };
+            let worker = Worker::new(endpoint, sockets, parts)?;
+            let pin = config.pin_workers.then_some(number);
             self.workers.push(spawn(number, pin, worker, Arc::clone(running))?);
         }
         Ok(())
@@ -177,42 +214,10 @@ impl Server {
 
     fn log_sender(&self) -> LogSender {
         let log = self.log.as_ref().map_or_else(LogSender::none, RequestLog::sender);
-        let workers = u32::try_from(self.config.worker_count()).unwrap_or(u32::MAX);
-        let lines = self.config.max_unrecognized.div_ceil(workers.max(1));
+        let config = self.config.load();
+        let workers = u32::try_from(config.worker_count()).unwrap_or(u32::MAX);
+        let lines = config.max_unrecognized.div_ceil(workers.max(1));
         log.keeping(self.records.clone()).allowing(lines)
-    }
-
-    /// The first worker alone sees to broadcasts, of which each worker gets a copy.
-    fn broadcasts(&self, number: usize) -> Broadcasts {
-        match (number, self.config.answer_broadcast) {
-            (0, true) => Broadcasts::Answer,
-            (0, false) => Broadcasts::Drop,
-            _ => Broadcasts::Ignore,
-        }
-    }
-
-    fn endpoint_config(
-        &self,
-        sockets: &WorkerSockets,
-        workers: usize,
-        number: usize,
-    ) -> memtftp_proto::Config {
-        let timing = Timing { patience: self.config.give_up, ..Timing::default() };
-        let opening_patience = timing.opening_patience.min(timing.patience);
-        let max_half_open = self.config.max_half_open.div_ceil(workers);
-        memtftp_proto::Config {
-            sockets: sockets.roles.clone(),
-            timing: Timing { opening_patience, ..timing },
-            max_sessions: self.config.max_sessions.div_ceil(workers),
-            max_sessions_per_client: self.config.max_client_sessions,
-            max_uploads: self.config.max_uploads.div_ceil(workers),
-            max_half_open,
-            max_half_open_per_client: max_half_open.div_ceil(CLIENT_SHARE),
-            max_requests_per_client: self.config.max_client_requests,
-            max_transfer_time: self.config.max_transfer_time,
-            seed: RandomState::new().hash_one(number),
-            ..memtftp_proto::Config::default()
-        }
     }
 
     /// The addresses that requests go to, as they were bound: `[::]` is every address.
@@ -254,8 +259,33 @@ impl Server {
     }
 
     /// The settings it runs with.
-    pub fn config(&self) -> &Config {
-        &self.config
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    /// Takes other settings, and loads again what has changed in these directories since it was last
+    /// loaded. Transfers that run go on with what they began with. Blocks while files are read.
+    ///
+    /// An upload stays, unless the file of its name on disk has changed since that was loaded.
+    ///
+    /// # Errors
+    /// The settings make no sense or a file cannot be loaded. All stays as it was.
+    pub fn reload(&self, config: Config, directories: &[PathBuf]) -> Result<Reloaded, ReloadError> {
+        config.check()?;
+        let mut preloaded = self.preloaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let (config, kept) = config.keeping_fixed(&self.config.load());
+        let files = preloaded.read(&self.store, directories, config.max_files)?;
+        self.library.prepare(&config.rules).map_err(ReloadError::Thread)?;
+        let count = self.workers.len();
+        for (number, worker) in self.workers.iter().enumerate() {
+            let settings = endpoint_config(&config, Vec::new(), count, number);
+            // A worker that has ended needs no settings.
+            let _ = worker.commands.send(Command::Configure(Box::new(settings)));
+            worker.waker.wake();
+        }
+        self.config.store(Arc::new(config));
+        let (loaded, gone) = preloaded.apply(&self.store, files);
+        Ok(Reloaded { loaded, gone, kept })
     }
 
     /// Adds a file, or replaces it for transfers that begin from now on.
@@ -395,6 +425,40 @@ fn pin_to_core(turn: usize) {
     let core = cores.get(turn % cores.len().max(1));
     if !core.is_some_and(|core| core_affinity::set_for_current(*core)) {
         tracing::warn!("the system does not let a worker stay on one core: start without --pin");
+    }
+}
+
+/// The first worker alone sees to broadcasts, of which each worker gets a copy.
+fn broadcasts(config: &Config, number: usize) -> Broadcasts {
+    match (number, config.answer_broadcast) {
+        (0, true) => Broadcasts::Answer,
+        (0, false) => Broadcasts::Drop,
+        _ => Broadcasts::Ignore,
+    }
+}
+
+/// What a worker's share of these settings is.
+fn endpoint_config(
+    config: &Config,
+    sockets: Vec<SocketRole>,
+    workers: usize,
+    number: usize,
+) -> memtftp_proto::Config {
+    let timing = Timing { patience: config.give_up, ..Timing::default() };
+    let opening_patience = timing.opening_patience.min(timing.patience);
+    let max_half_open = config.max_half_open.div_ceil(workers);
+    memtftp_proto::Config {
+        sockets,
+        timing: Timing { opening_patience, ..timing },
+        max_sessions: config.max_sessions.div_ceil(workers),
+        max_sessions_per_client: config.max_client_sessions,
+        max_uploads: config.max_uploads.div_ceil(workers),
+        max_half_open,
+        max_half_open_per_client: max_half_open.div_ceil(CLIENT_SHARE),
+        max_requests_per_client: config.max_client_requests,
+        max_transfer_time: config.max_transfer_time,
+        seed: RandomState::new().hash_one(number),
+        ..memtftp_proto::Config::default()
     }
 }
 

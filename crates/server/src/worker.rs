@@ -11,6 +11,7 @@ use memtftp_proto::{Datagram, Endpoint, ErrorCode, Outcome, Record, Route, Socke
 use memtftp_udp::{Cast, Poller, Ready, Received, RecvBatch, SendBuffer, Waker};
 
 use crate::faults::{Ends, Faults};
+use crate::later::Resolution;
 use crate::library::{Library, NamedUpload};
 use crate::missed::Missed;
 use crate::outbox::Outbox;
@@ -36,6 +37,8 @@ const DRAIN_CHECK: Duration = Duration::from_millis(10);
 /// What the rest of the server tells a worker.
 #[derive(Clone, Debug)]
 pub(crate) enum Command {
+    /// Take these settings for requests that come from now on.
+    Configure(Box<memtftp_proto::Config>),
     /// Refuse new requests; end when the last transfer has ended, or after this time.
     Drain(Duration),
     /// End every transfer now.
@@ -79,6 +82,8 @@ pub(crate) struct Worker {
     /// What the last wait found; kept for its memory.
     ready: Vec<Ready>,
     commands: Receiver<Command>,
+    /// Answers to requests that had to wait for them.
+    resolutions: Receiver<Resolution>,
     log: LogSender,
     origin: Instant,
     /// One for the socket that is read, one for the transfer that has to catch up first.
@@ -96,17 +101,24 @@ pub(crate) struct Worker {
     lost: u64,
 }
 
+/// What a worker has beside its endpoint and its sockets.
+pub(crate) struct Parts {
+    pub(crate) poller: Poller,
+    pub(crate) resolutions: Receiver<Resolution>,
+    pub(crate) faults: Option<Faults>,
+    pub(crate) log: LogSender,
+    pub(crate) unfinished: Unfinished,
+    pub(crate) broadcasts: Broadcasts,
+}
+
 impl Worker {
     /// A worker and the way to command it; [`Worker::waker`] makes it look.
     pub(crate) fn new(
         endpoint: Endpoint<Library>,
         sockets: WorkerSockets,
-        faults: Option<Faults>,
-        log: LogSender,
-        unfinished: Unfinished,
-        broadcasts: Broadcasts,
+        parts: Parts,
     ) -> io::Result<(Worker, Sender<Command>)> {
-        let mut poller = Poller::new()?;
+        let Parts { mut poller, resolutions, faults, log, unfinished, broadcasts } = parts;
         for (key, socket) in sockets.sockets.iter().enumerate() {
             poller.add(socket, key)?;
         }
@@ -118,6 +130,7 @@ impl Worker {
             poller,
             ready: Vec::new(),
             commands,
+            resolutions,
             log,
             origin: Instant::now(),
             batches: vec![RecvBatch::new(), RecvBatch::new()],
@@ -154,6 +167,7 @@ impl Worker {
             self.ready = ready;
             let now = self.now();
             self.obey(now);
+            self.resolve(now);
             self.endpoint.handle_timeout(now);
             let ending = self.is_ending(now);
             if ending {
@@ -275,6 +289,10 @@ impl Worker {
     fn obey(&mut self, now: Time) {
         while let Ok(command) = self.commands.try_recv() {
             let at = match command {
+                Command::Configure(config) => {
+                    self.endpoint.configure(*config);
+                    continue;
+                }
                 Command::Drain(patience) => now + patience,
                 Command::Stop => now,
                 Command::Report(reply) => {
@@ -284,6 +302,16 @@ impl Worker {
             };
             self.endpoint.drain();
             self.stop_at = Some(self.stop_at.map_or(at, |before| before.min(at)));
+        }
+    }
+
+    /// Takes the answers that have come.
+    fn resolve(&mut self, now: Time) {
+        while let Ok(resolution) = self.resolutions.try_recv() {
+            match resolution {
+                Resolution::Opened(id, result) => self.endpoint.resolve_open(now, id, result),
+                Resolution::Begun(id, result) => self.endpoint.resolve_begin(now, id, result),
+            }
         }
     }
 

@@ -151,6 +151,12 @@ impl<F: Files> Endpoint<F> {
         self.committed(now, id, result);
     }
 
+    /// Takes other settings for requests that come from now on; the sockets stay what they are.
+    pub fn configure(&mut self, mut config: Config) {
+        config.sockets = std::mem::take(&mut self.config.sockets);
+        self.config = config;
+    }
+
     /// Refuses new requests from now on; transfers go on.
     pub fn drain(&mut self) {
         self.draining = true;

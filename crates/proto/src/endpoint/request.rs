@@ -6,7 +6,7 @@ use crate::counters::DropReason;
 use crate::endpoint::Endpoint;
 use crate::endpoint::admission::reason_to_drop;
 use crate::endpoint::session::{Session, State};
-use crate::files::{Answer, Files};
+use crate::files::{Answer, FileRequest, Files};
 use crate::negotiate::{Agreed, Asked, Limits, TftpOption, negotiate};
 use crate::netascii;
 use crate::packet::{ErrorCode, Packet, ParseError};
@@ -161,8 +161,10 @@ impl<F: Files> Endpoint<F> {
             Ok(content) => content,
             Err(refusal) => return self.refuse(now, id, refusal),
         };
+        let limits =
+            self.file_request(id).map(|request| self.files.read_limits(&request, &content));
         let size = |mode| size_on_the_wire(content.as_ref(), mode);
-        let Some(agreed) = self.agree(id, size) else { return };
+        let Some(agreed) = limits.and_then(|limits| self.agree(id, limits, size)) else { return };
         let Some(session) = self.sessions.get_mut(id) else { return };
         let source = Source::new(content, session.mode, agreed.blksize, agreed.windowsize);
         let opening = agreed.has_options();
@@ -179,9 +181,9 @@ impl<F: Files> Endpoint<F> {
             Ok(upload) => upload,
             Err(refusal) => return self.refuse(now, id, refusal),
         };
-        let announced = self.sessions.get(id).and_then(Session::file_request);
-        let announced = announced.and_then(|request| request.announced);
-        let Some(agreed) = self.agree(id, |_| announced) else { return };
+        let Some(request) = self.file_request(id) else { return };
+        let (announced, limits) = (request.announced, self.files.write_limits(&request, &upload));
+        let Some(agreed) = self.agree(id, limits, |_| announced) else { return };
         let Some(session) = self.sessions.get_mut(id) else { return };
         let timing = &self.config.timing;
         let receiver = Receiver::new(now, &agreed, session.mode, Side::Server, timing);
@@ -195,12 +197,20 @@ impl<F: Files> Endpoint<F> {
             .is_some_and(|session| session.kind == kind && matches!(session.state, State::Opening))
     }
 
+    fn file_request(&self, id: SessionId) -> Option<FileRequest<'_>> {
+        self.sessions.get(id)?.file_request()
+    }
+
     /// Decides the options; `size` is asked only if the client wants to know it.
-    fn agree(&mut self, id: SessionId, size: impl FnOnce(Mode) -> Option<u64>) -> Option<Agreed> {
+    fn agree(
+        &mut self,
+        id: SessionId,
+        mut limits: Limits,
+        size: impl FnOnce(Mode) -> Option<u64>,
+    ) -> Option<Agreed> {
         let session = self.sessions.get_mut(id)?;
         let asked = Asked::new(session.parse_request()?.options);
         let tsize = asked.value(TftpOption::Tsize).and_then(|_| size(session.mode));
-        let mut limits = self.files.limits(&session.file_request()?);
         if session.kind == Kind::Read && session.mode == Mode::Netascii {
             let max_window_bytes = limits.max_window_bytes.min(MAX_NETASCII_WINDOW);
             limits = Limits { max_window_bytes, ..limits };
