@@ -5,7 +5,7 @@ mod common;
 
 use common::*;
 use memtftp_proto::{
-    Datagram, DropReason, ErrorCode, Kind, MAX_REQUEST, Outcome, Packet, Route, Time,
+    Datagram, DropReason, ErrorCode, Kind, MAX_REQUEST, Outcome, Packet, Progress, Route, Time,
 };
 use proptest::prelude::*;
 
@@ -286,7 +286,14 @@ proptest! {
             1..60,
         ),
     ) {
-        let mut server = Server::new().file("f", &bytes(100)).file("", b"");
+        let mut server = Server::with(|config| {
+            config.max_half_open = 2;
+            config.max_uploads = 2;
+            config.max_requests_per_client = 3;
+            config.max_transfer_time = std::time::Duration::from_secs(5);
+        })
+        .file("f", &bytes(100))
+        .file("", b"");
         let mut now = 0;
         for (socket, port, opcode, tail, pause) in steps {
             now += pause;
@@ -298,6 +305,14 @@ proptest! {
                 _ => [&[0, opcode][..], &tail].concat(),
             };
             server.datagram(memtftp_proto::SocketId(socket), peer, &payload);
+            let snapshot = server.endpoint.snapshot(Time::from_micros(now * 1_000), usize::MAX);
+            let count = |wanted: fn(&Progress) -> bool| {
+                snapshot.longest.iter().filter(|progress| wanted(progress)).count()
+            };
+            prop_assert_eq!(count(|_| true), server.endpoint.live_sessions());
+            prop_assert_eq!(count(|progress| progress.half_open), snapshot.half_open);
+            prop_assert_eq!(count(|progress| progress.kind == Kind::Write), snapshot.uploads);
+            prop_assert!(snapshot.half_open <= 2 && snapshot.uploads <= 2);
         }
         server.ends_clean();
     }

@@ -201,6 +201,11 @@ pub enum ConfigError {
          an interface; --answer-broadcast answers requests to broadcast addresses"
     )]
     ListenOnGroup(SocketAddr),
+    /// The system gives broadcasts to who listens on every address.
+    #[error(
+        "--answer-broadcast hears nothing on a --listen address: leave --listen out or give 0.0.0.0"
+    )]
+    BroadcastUnheard,
     /// Workers that share a port would each answer, or take each other's packets.
     #[error("--answer-broadcast with --single-port takes one worker: add --workers 1")]
     SinglePortBroadcast,
@@ -250,6 +255,7 @@ impl ConfigError {
             | ConfigError::ListenOnGroup(_) => {
                 vec!["--listen"]
             }
+            ConfigError::BroadcastUnheard => vec!["--answer-broadcast", "--listen"],
             ConfigError::SinglePortBroadcast => vec!["--single-port", "--answer-broadcast"],
             ConfigError::NoUnixSockets => vec!["--status-socket"],
             ConfigError::SinglePortRange => vec!["--single-port", "--transfer-ports"],
@@ -362,6 +368,10 @@ impl Config {
     }
 
     fn check_ports(&self) -> Result<(), ConfigError> {
+        if self.answer_broadcast && !self.listen.iter().any(|address| address.ip().is_unspecified())
+        {
+            return Err(ConfigError::BroadcastUnheard);
+        }
         if self.answer_broadcast && self.single_port && self.worker_count() > 1 {
             return Err(ConfigError::SinglePortBroadcast);
         }
@@ -428,6 +438,9 @@ mod tests {
         }
         let bad = Config { answer_broadcast: true, single_port: true, ..good() };
         assert_eq!(bad.check(), Err(ConfigError::SinglePortBroadcast));
+        let listen = vec!["192.0.2.1:69".parse().unwrap()];
+        let unheard = Config { answer_broadcast: true, listen, ..good() };
+        assert_eq!(unheard.check(), Err(ConfigError::BroadcastUnheard));
         let alone = Config { workers: NonZeroUsize::new(1), ..bad };
         assert_eq!(alone.check(), Ok(()));
         let twice = Config { listen: vec!["[::1]:69".parse().unwrap(); 2], ..good() };

@@ -190,21 +190,7 @@ impl Server {
             ended,
             log,
         };
-        let unfinished = Unfinished::new(count);
-        for (number, sockets) in sockets.into_iter().enumerate() {
-            let poller = Poller::new()?;
-            let (answers, resolutions) = Answers::new(poller.waker());
-            let roles = sockets.roles.clone();
-            let settings = endpoint_config(&config, roles, count, number);
-            let endpoint = Endpoint::new(settings, server.library.with_answers(answers));
-            let faults = server.faults.clone().map(Faults::new);
-            let log = server.log_sender();
-            let (unfinished, broadcasts) = (unfinished.clone(), broadcasts(&config, number));
-            let parts = Parts { poller, resolutions, faults, log, unfinished, broadcasts };
-            let worker = Worker::new(endpoint, sockets, parts)?;
-            let pin = config.pin_workers.then_some(number);
-            server.workers.push(spawn(number, pin, worker, Arc::clone(&running))?);
-        }
+        server.start_workers(sockets, &config, &running)?;
         if let Some(directory) = &server.directory {
             directory.warm_up()?;
         }
@@ -216,6 +202,31 @@ impl Server {
             server.status = Some(socket.serve(server.gauge.clone())?);
         }
         Ok(server)
+    }
+
+    fn start_workers(
+        &mut self,
+        sockets: Vec<WorkerSockets>,
+        config: &Config,
+        running: &Arc<Running>,
+    ) -> std::io::Result<()> {
+        let count = sockets.len();
+        let unfinished = Unfinished::new(count);
+        for (number, sockets) in sockets.into_iter().enumerate() {
+            let poller = Poller::new()?;
+            let (answers, resolutions) = Answers::new(poller.waker());
+            let roles = sockets.roles.clone();
+            let settings = endpoint_config(config, roles, count, number);
+            let endpoint = Endpoint::new(settings, self.library.with_answers(answers));
+            let faults = self.faults.clone().map(Faults::new);
+            let log = self.log_sender();
+            let (unfinished, broadcasts) = (unfinished.clone(), broadcasts(config, number));
+            let parts = Parts { poller, resolutions, faults, log, unfinished, broadcasts };
+            let worker = Worker::new(endpoint, sockets, parts)?;
+            let pin = config.pin_workers.then_some(number);
+            self.workers.push(spawn(number, pin, worker, Arc::clone(running))?);
+        }
+        Ok(())
     }
 
     fn log_sender(&self) -> LogSender {

@@ -318,6 +318,7 @@ impl Worker {
 
     fn report(&self, now: Time) -> Report {
         Report {
+            made: self.origin + now.since(Time::ZERO),
             snapshot: self.endpoint.snapshot(now, MAX_STATUS_SESSIONS),
             counters: self.endpoint.counters().clone(),
             uploads: self.endpoint.uploads().map(NamedUpload::charged).sum(),

@@ -148,7 +148,16 @@ fn config() -> Config {
     let single = SocketRole::Listening { transfers: vec![SocketId(1)] };
     let mut sockets = vec![SocketRole::Listening { transfers }, single];
     sockets.resize(4, SocketRole::Transfer);
-    Config { sockets, max_sessions: 3, max_sessions_per_client: 2, ..Config::default() }
+    Config {
+        sockets,
+        max_sessions: 3,
+        max_sessions_per_client: 2,
+        max_uploads: 2,
+        max_half_open: 2,
+        max_requests_per_client: 8,
+        max_transfer_time: Duration::from_secs(60),
+        ..Config::default()
+    }
 }
 
 fn settle(endpoint: &mut Endpoint<Library>, now: Time) {
@@ -167,7 +176,7 @@ fn settle(endpoint: &mut Endpoint<Library>, now: Time) {
         }
     }
     while endpoint.poll_record().is_some() {}
-    assert!(endpoint.live_sessions() <= 3);
+    assert!(endpoint.live_sessions() <= 3 && endpoint.half_open_sessions() <= 2);
     let library = endpoint.files();
     assert!(library.budget_used() <= library.budget_limit());
 }

@@ -16,7 +16,7 @@ const MIB: usize = 1 << 20;
 /// done.
 const FLOOD: u32 = 20_000;
 
-/// Where it ends in any case, below `--max-sessions`: a server at that limit is busy for everyone.
+/// Where it ends in any case.
 const FLOOD_LIMIT: u32 = 60_000;
 
 /// How much of it comes in one go.
@@ -130,6 +130,12 @@ fn reads_from_one_address() {
 fn reads_from_many_addresses() {
     let options = [("blksize", "65464"), ("windowsize", "64"), ("tsize", "0"), ("timeout", "255")];
     flood(&[], Source::ManyAddresses, |_| vec![rrq("file", &options)]);
+}
+
+/// The clients beside it keep their places, and those that never answer lose theirs.
+#[test]
+fn reads_from_far_more_addresses_than_may_be_half_open() {
+    flood(&["--max-half-open", "500"], Source::ManyAddresses, |_| vec![rrq("file", &[])]);
 }
 
 #[test]

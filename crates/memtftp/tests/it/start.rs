@@ -275,7 +275,13 @@ fn a_group_of_hosts_is_no_address_to_listen_on() {
         let line = refuses_to_start(&["--listen", group]);
         assert!(line.contains("--listen") && line.contains("address of an interface"), "{line}");
     }
-    let flags = ["--answer-broadcast", "--single-port", "--workers", "2"];
+}
+
+#[test]
+fn broadcasts_that_cannot_be_answered() {
+    let flags = ["--port", "0", "--answer-broadcast", "--single-port", "--workers", "2"];
     let line = refuses_to_start(&flags);
     assert!(line.contains("--workers 1"), "{line}");
+    let line = refuses_to_start(&["--listen", "127.0.0.1:0", "--answer-broadcast"]);
+    assert!(line.contains("leave --listen out"), "{line}");
 }

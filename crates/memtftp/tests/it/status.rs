@@ -190,8 +190,8 @@ fn a_client_that_stalls_holds_up_nothing() {
     let mut last = String::new();
     UnixStream::connect(&path).unwrap().read_to_string(&mut last).unwrap();
     assert!(last.starts_with('{') && last.ends_with("}\n"), "{last}");
-    drop(reader);
     server.signal(Signal::TERM);
+    server.wait_for_stderr("stopping: ");
     server.signal(Signal::TERM);
     server.wait_for_stderr("stopping now");
     wait_for("the end of the socket", || (!path.exists()).then_some(()));

@@ -6,9 +6,13 @@ use testkit::{Line, Memtftp, Network, Packet, Raw, bytes, rrq, wait_for};
 
 use crate::BINARY;
 
-/// A server on every address of its host.
+/// A server of two workers on every IPv4 address of its host.
 fn serve(network: &Network, flags: &[&str]) -> Memtftp {
-    let always = ["--listen", "[::]:0", "--workers", "2", "--drain", "100ms"];
+    serve_on(network, "0.0.0.0:0", &[&["--workers", "2"], flags].concat())
+}
+
+fn serve_on(network: &Network, every: &str, flags: &[&str]) -> Memtftp {
+    let always = ["--listen", every, "--drain", "100ms"];
     Memtftp::start(network.server.command(BINARY), &[&always, flags].concat())
 }
 
@@ -19,7 +23,7 @@ fn asking(network: &Network, server: &Memtftp, to: &str) -> Raw {
     network.client.enter(|| Raw::from(own, to))
 }
 
-/// The port of a server is told with an address that is only its own host's.
+/// A client that sends them to the server alone.
 fn directly(network: &Network, server: &Memtftp) -> Raw {
     asking(network, server, &Network::addresses()[0].to_string())
 }
@@ -31,12 +35,11 @@ fn dropped(server: &Memtftp) -> Vec<Line> {
 }
 
 /// By one worker alone, though each gets a copy, and from the address that clients can reach.
-#[test]
-fn broadcasts_are_answered_from_the_address_of_the_interface_if_wanted() {
+fn broadcasts_are_answered(every: &str, flags: &[&str]) {
     let network = Network::new();
-    let server = serve(&network, &["--answer-broadcast"]);
+    let server = serve_on(&network, every, &[&["--answer-broadcast"], flags].concat());
     let file = bytes(5_000);
-    network.client.enter(|| directly(&network, &server).put("network-confg", &file, &[]).unwrap());
+    directly(&network, &server).put("network-confg", &file, &[]).unwrap();
     for everybody in ["255.255.255.255", "192.168.77.255"] {
         let mut client = asking(&network, &server, everybody);
         assert!(client.get("network-confg", &[]).unwrap() == file, "{everybody}");
@@ -48,6 +51,26 @@ fn broadcasts_are_answered_from_the_address_of_the_interface_if_wanted() {
     let reads = log.iter().filter(|line| line.get("kind") == "read");
     let outcomes: Vec<&str> = reads.map(|line| line.get("outcome")).collect();
     assert_eq!(outcomes, ["ok", "refused", "ok", "refused"], "{log:#?}");
+}
+
+#[test]
+fn broadcasts_are_answered_from_the_address_of_the_interface_if_wanted() {
+    broadcasts_are_answered("0.0.0.0:0", &["--workers", "2"]);
+}
+
+#[test]
+fn broadcasts_are_answered_over_both_if_wanted() {
+    broadcasts_are_answered("[::]:0", &["--workers", "2"]);
+}
+
+#[test]
+fn broadcasts_are_answered_on_a_single_port_if_wanted() {
+    broadcasts_are_answered("0.0.0.0:0", &["--workers", "1", "--single-port"]);
+}
+
+#[test]
+fn broadcasts_are_answered_with_portable_io_if_wanted() {
+    broadcasts_are_answered("[::]:0", &["--workers", "2", "--io", "portable"]);
 }
 
 #[test]
@@ -67,10 +90,14 @@ fn broadcasts_are_dropped_once_if_not() {
 fn multicasts_are_never_answered() {
     let network = Network::new();
     let server = serve(&network, &["--answer-broadcast"]);
-    // Every host is a member of this one.
-    let client = asking(&network, &server, "224.0.0.1");
+    let mut direct = directly(&network, &server);
+    direct.put("network-confg", b"x", &[]).unwrap();
+    let to = SocketAddr::new(Network::addresses()[0], server.address().port());
+    // Every host is a member of this group.
+    let mut client = asking(&network, &server, "224.0.0.1");
     client.send(&rrq("network-confg", &[]));
     wait_for("its line in the log", || (!dropped(&server).is_empty()).then_some(()));
+    client.send_to(&rrq("none", &[]), to);
+    assert_eq!(client.receive().refusal().0, 1, "the first that it hears");
     assert_eq!(dropped(&server).len(), 1);
-    assert_eq!(network.came().to_client, 0);
 }

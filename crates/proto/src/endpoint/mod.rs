@@ -1,6 +1,8 @@
 //! A whole server without its sockets.
 
+mod admission;
 mod census;
+mod ending;
 mod rate;
 mod refusal;
 mod request;
@@ -8,27 +10,28 @@ mod session;
 mod snapshot;
 mod table;
 mod transfer;
+mod transmit;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use self::census::Census;
+use self::ending::took_too_long;
 use self::rate::{PerClient, PerSecond};
-use self::session::{Session, State};
+use self::session::State;
 pub use self::snapshot::{Progress, Snapshot};
 use self::table::Table;
-use crate::block::BlockIndex;
+pub use self::transmit::{Run, Transmit};
 use crate::config::{Config, SocketRole};
 use crate::control::ControlPacket;
 use crate::counters::{Counters, DropReason};
 use crate::files::Files;
-use crate::packet::{ErrorCode, Packet, data_packets};
+use crate::packet::{ErrorCode, Packet};
 use crate::random::Random;
-use crate::receiver::{Acknowledgement, Dally};
 use crate::record::{Outcome, Record};
-use crate::refusal::{Refusal, RefusalReason};
+use crate::refusal::Refusal;
 use crate::route::{Datagram, Route, SessionId, SocketId};
-use crate::sender::{Expiry, Offer};
+use crate::sender::Expiry;
 use crate::time::Time;
 use crate::timer::Wheel;
 
@@ -45,57 +48,6 @@ const TURN: Duration = Duration::from_micros(20);
 const MAX_SLACK: Duration = Duration::from_millis(500);
 
 const SHUTTING_DOWN: &str = "server is shutting down";
-
-/// Something to send.
-#[derive(Clone, Copy, Debug)]
-pub enum Transmit {
-    /// One small packet.
-    Control {
-        /// Where it goes.
-        route: Route,
-        /// The packet.
-        packet: ControlPacket,
-    },
-    /// Consecutive blocks of one file, each a DATA packet.
-    Run(Run),
-}
-
-/// Consecutive blocks of one session. Their bytes are lent by [`Endpoint::payload`].
-#[derive(Clone, Copy, Debug)]
-pub struct Run {
-    /// Where they go.
-    pub route: Route,
-    /// Whose they are.
-    pub session: SessionId,
-    /// The first block.
-    pub first: BlockIndex,
-    /// How many, from 1. Each has `blksize` bytes, but the last of the file has fewer.
-    pub blocks: u16,
-    /// Bytes in a full block.
-    pub blksize: u16,
-    /// The blocks have to leave one by one, because runs sent as one did not arrive.
-    pub alone: bool,
-}
-
-impl Transmit {
-    /// Where it goes.
-    pub fn route(&self) -> &Route {
-        match self {
-            Transmit::Control { route, .. } | Transmit::Run(Run { route, .. }) => route,
-        }
-    }
-}
-
-impl Run {
-    /// The DATA packets of this run as header and payload, given the bytes that
-    /// [`Endpoint::payload`] lends for it.
-    pub fn datagrams<'a>(
-        &self,
-        bytes: &'a [u8],
-    ) -> impl Iterator<Item = ([u8; 4], &'a [u8])> + use<'a> {
-        data_packets(self.first, self.blocks, self.blksize, bytes)
-    }
-}
 
 /// All sessions of one worker.
 ///
@@ -374,66 +326,6 @@ impl<F: Files> Endpoint<F> {
         self.sessions.find(route)
     }
 
-    /// Records the outcome of a live session; it is finished then. Gives the state it was in.
-    fn conclude(&mut self, now: Time, id: SessionId, outcome: Outcome) -> Option<State<F>> {
-        let session = self.sessions.get_mut(id).filter(|session| session.is_live())?;
-        if let (State::Sending(sender), Outcome::Complete) = (&session.state, &outcome) {
-            match sender.runs_arrive() {
-                Some(true) => self.lost_runs = 0,
-                Some(false) => self.lost_runs = self.lost_runs.saturating_add(1),
-                None => {}
-            }
-        }
-        let record = session.record(now, outcome);
-        let state = std::mem::replace(&mut session.state, State::Closed);
-        if std::mem::take(&mut session.half_open) {
-            self.census.answered(record.peer.ip());
-        }
-        self.census.end(record.peer.ip(), record.kind);
-        self.leave(record);
-        Some(state)
-    }
-
-    fn leave(&mut self, record: Record) {
-        self.counters.note(&record);
-        self.records.push_back(record);
-    }
-
-    /// Tells the peer and the record that we said no.
-    fn refuse(&mut self, now: Time, id: SessionId, refusal: Refusal) {
-        if let Some(session) = self.sessions.get(id) {
-            self.send_control(session.route, ControlPacket::error(refusal.code, &refusal.text));
-        }
-        self.conclude(now, id, Outcome::Refused(refusal));
-        self.linger(now, id, State::Closed);
-    }
-
-    /// Remembers a finished session for a while.
-    fn linger(&mut self, now: Time, id: SessionId, state: State<F>) {
-        let Some(session) = self.sessions.get_mut(id) else { return };
-        session.state = state;
-        session.linger(now, self.config.linger);
-        let queue = match session.state {
-            State::Dallying(_) => &mut self.dallying,
-            _ => &mut self.closed,
-        };
-        queue.push_back(id);
-        let oldest = if queue.len() > self.config.max_lingering { queue.pop_front() } else { None };
-        self.touch(id);
-        if let Some(oldest) = oldest.filter(|oldest| self.sessions.get(*oldest).is_some()) {
-            self.counters.forgotten += 1;
-            self.forget(oldest);
-        }
-    }
-
-    fn forget(&mut self, id: SessionId) {
-        self.sessions.remove(id);
-        if self.sessions.len() == 0 {
-            self.dallying.clear();
-            self.closed.clear();
-        }
-    }
-
     /// One of `sockets`, neither the last one used nor `avoid` if there is a choice: a client that
     /// asks again at once must not take packets of its last transfer for the new one.
     fn pick_socket(&mut self, listening: SocketId, avoid: Option<SocketId>) -> SocketId {
@@ -452,33 +344,4 @@ impl<F: Files> Endpoint<F> {
         self.last_socket = picked.copied().unwrap_or(listening);
         self.last_socket
     }
-}
-
-impl<F: Files> Session<F> {
-    fn poll_transmit(&mut self, now: Time, id: SessionId, max_run: u16) -> Option<Transmit> {
-        let route = self.route;
-        let packet = match &mut self.state {
-            State::Sending(sender) => match sender.poll_transmit(now, max_run)? {
-                Offer::Opening => self.agreed.option_ack()?,
-                Offer::Run { first, blocks } => {
-                    let (blksize, alone) = (self.agreed.blksize, sender.is_cautious());
-                    let run = Run { route, session: id, first, blocks, blksize, alone };
-                    return Some(Transmit::Run(run));
-                }
-            },
-            State::Receiving(receiver, _) => match receiver.poll_transmit(now)? {
-                Acknowledgement::Opening => self.agreed.option_ack()?,
-                Acknowledgement::Ack(packet) => packet,
-            },
-            State::Dallying(dally) => Dally::poll_transmit(dally)?,
-            State::Opening | State::Committing(_) | State::Closed => return None,
-        };
-        Some(Transmit::Control { route, packet })
-    }
-}
-
-fn took_too_long(limit: Duration) -> Refusal {
-    Refusal::new(ErrorCode::UNDEFINED, "transfer took too long")
-        .because(format!("limit of {limit:?} for one transfer reached"))
-        .counted_as(RefusalReason::TransferTime)
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
-use memtftp_proto::{Counters, DropReason, RefusalReason, Snapshot};
+use memtftp_proto::{Counters, DropReason, Progress, RefusalReason, Snapshot};
 use memtftp_store::Store;
 use memtftp_udp::Waker;
 
@@ -17,7 +17,7 @@ use crate::request_log::{Unwritten, escape};
 use crate::worker::{Command, MAX_COMMANDS};
 
 /// How long the workers have to answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 1_000 });
 
 /// The shortest time that rates are a mean of.
 const LEAST_WINDOW: Duration = Duration::from_secs(1);
@@ -25,6 +25,8 @@ const LEAST_WINDOW: Duration = Duration::from_secs(1);
 /// What one worker says of itself. It copies numbers and formats nothing.
 #[derive(Debug)]
 pub(crate) struct Report {
+    /// When it was made.
+    pub(crate) made: Instant,
     pub(crate) snapshot: Snapshot,
     pub(crate) counters: Counters,
     /// Bytes that uploads in flight hold of the budget.
@@ -78,6 +80,7 @@ impl Gauge {
         let shared = &self.0;
         let mut looks = shared.looks.lock().unwrap_or_else(PoisonError::into_inner);
         let reports = shared.ask();
+        let now = Instant::now();
         let mut status = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_ms: millis(shared.started.elapsed()),
@@ -92,7 +95,15 @@ impl Gauge {
             status.open.add(&report.snapshot);
             status.totals.add(&report);
             status.count(&report.counters);
-            longest.extend(report.snapshot.longest);
+            // Workers have answered one after the other.
+            let later = now.duration_since(report.made);
+            longest.extend(
+                report
+                    .snapshot
+                    .longest
+                    .into_iter()
+                    .map(|progress| Progress { age: progress.age + later, ..progress }),
+            );
             missed.merge(report.missed);
             uploads += report.uploads;
         }
@@ -109,7 +120,7 @@ impl Gauge {
             lost: shared.unwritten.lost(),
             max_unrecognized: shared.unwritten.summarized(),
         };
-        status.rates = looks.rates(&status.totals);
+        status.rates = looks.rates(now, &status.totals);
         status
     }
 }
@@ -172,8 +183,7 @@ fn add_up(sums: &mut BTreeMap<String, u64>, counts: impl IntoIterator<Item = (&'
 }
 
 impl Looks {
-    fn rates(&mut self, totals: &Totals) -> Rates {
-        let at = Instant::now();
+    fn rates(&mut self, at: Instant, totals: &Totals) -> Rates {
         if at.duration_since(self.last.at) >= LEAST_WINDOW {
             self.before = self.last;
             let (sent, received) = (totals.bytes_sent, totals.bytes_received);
@@ -194,5 +204,46 @@ impl Looks {
 impl std::fmt::Debug for Gauge {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Gauge").field("workers", &self.0.workers.len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use memtftp_store::Budget;
+    use memtftp_udp::Poller;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_that_does_not_answer_is_not_in_it_and_can_still_be_told_to_end() {
+        let (commands, unread) = crossbeam_channel::bounded(MAX_COMMANDS);
+        let waker = Poller::new().unwrap().waker();
+        let store = Store::new(Budget::new(100));
+        let gauge = Gauge::new(vec![(commands.clone(), waker)], store, Arc::default());
+        for _ in 0..2 * MAX_COMMANDS {
+            let status = gauge.status();
+            assert_eq!((status.workers, status.workers_answered), (1, 0));
+        }
+        assert_eq!(commands.len(), MAX_COMMANDS / 2);
+        assert!(commands.try_send(Command::Stop).is_ok());
+        drop(unread);
+    }
+
+    #[test]
+    fn rates_are_means_since_the_last_look_that_is_a_second_ago() {
+        let start = Instant::now();
+        let begin = Look { at: start, requests: 0, sent: 0, received: 0 };
+        let mut looks = Looks { before: begin, last: begin };
+        for (at, requests, over, rate) in [
+            (500, 100, 500, 200.0),
+            (2_000, 200, 2_000, 100.0),
+            (2_500, 300, 2_500, 120.0),
+            (4_000, 600, 2_000, 200.0),
+            (4_100, 620, 2_100, 200.0),
+        ] {
+            let totals = Totals { requests, ..Totals::default() };
+            let rates = looks.rates(start + Duration::from_millis(at), &totals);
+            assert_eq!((rates.over_ms, rates.requests), (over, rate), "at {at}");
+        }
     }
 }

@@ -23,6 +23,10 @@ const BACKLOG: i32 = 16;
 /// no other part of the server waits for them.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// The system takes the time of one write anew for each part of it, so that is what is written at
+/// once, in bytes.
+const PIECE: usize = 16 << 10;
+
 /// How long a document is told again.
 const FRESH: Duration = Duration::from_millis(100);
 
@@ -183,7 +187,7 @@ fn answer_all(listener: &UnixListener, ended: &UnixStream, gauge: &Gauge) -> io:
         }
         match listener.accept() {
             Ok((client, _)) => {
-                if let Err(error) = send(client, document.fresh(gauge)) {
+                if let Err(error) = send(client, document.fresh(gauge), PATIENCE) {
                     // It has gone or reads too slowly: its own loss.
                     tracing::debug!("a client of the status socket was not answered: {error}");
                 }
@@ -233,9 +237,9 @@ impl Document {
     }
 }
 
-fn send(mut client: UnixStream, document: &[u8]) -> io::Result<()> {
+fn send(mut client: UnixStream, document: &[u8], patience: Duration) -> io::Result<()> {
     client.set_nonblocking(false)?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     let mut rest = document;
     while !rest.is_empty() {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -243,7 +247,8 @@ fn send(mut client: UnixStream, document: &[u8]) -> io::Result<()> {
             return Err(ErrorKind::TimedOut.into());
         }
         client.set_write_timeout(Some(left))?;
-        match client.write(rest) {
+        let (piece, _) = rest.split_at(rest.len().min(PIECE));
+        match client.write(piece) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(written) => rest = rest.get(written..).unwrap_or_default(),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -251,4 +256,39 @@ fn send(mut client: UnixStream, document: &[u8]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More than any buffer of the system holds.
+    const LARGE: usize = 64 << 20;
+
+    #[test]
+    fn a_client_that_does_not_read_is_left_when_its_time_is_over() {
+        let (client, server) = UnixStream::pair().unwrap();
+        let begun = Instant::now();
+        let error = send(server, &vec![0; LARGE], Duration::from_millis(50)).unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+        assert!((50..2_000).contains(&begun.elapsed().as_millis()), "{:?}", begun.elapsed());
+        drop(client);
+    }
+
+    #[test]
+    fn a_client_that_reads_a_little_now_and_then_has_no_more_time() {
+        let (mut client, server) = UnixStream::pair().unwrap();
+        let reading = std::thread::spawn(move || {
+            let mut buffer = vec![0; 1 << 12];
+            let mut read = 0;
+            while let Ok(count @ 1..) = io::Read::read(&mut client, &mut buffer) {
+                read += count;
+                std::thread::yield_now();
+            }
+            read
+        });
+        let sent = send(server, &vec![0; LARGE], Duration::from_millis(1));
+        let read = reading.join().unwrap();
+        assert!(sent.is_err() && read < LARGE, "{sent:?}, {read} bytes");
+    }
 }

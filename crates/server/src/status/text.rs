@@ -29,7 +29,7 @@ impl fmt::Display for Status {
             ("requests", self.requests()),
             ("sent", traffic(self.totals.bytes_sent, self.rates.bytes_sent)),
             ("received", traffic(self.totals.bytes_received, self.rates.bytes_received)),
-            ("rates", format!("over the last {}", duration(self.rates.over_ms))),
+            ("rates", format!("means of the last {}", duration(self.rates.over_ms))),
             ("packets", self.packets()),
             ("memory", self.memory()),
             ("refused", reasons(&self.refused)),

@@ -1,0 +1,129 @@
+//! Whether a request may begin a session; what is refused and what is dropped.
+
+use crate::control::ControlPacket;
+use crate::counters::DropReason;
+use crate::endpoint::session::{is_service_port, record_without_session};
+use crate::endpoint::{Endpoint, SHUTTING_DOWN};
+use crate::files::Files;
+use crate::packet::ErrorCode;
+use crate::record::{Kind, Outcome};
+use crate::refusal::{Refusal, RefusalReason};
+use crate::request::{Mode, Request};
+use crate::route::{Datagram, Route};
+use crate::time::Time;
+
+impl<F: Files> Endpoint<F> {
+    /// Whether the client is one we serve, and has not asked too often.
+    pub(super) fn is_heard(&mut self, now: Time, datagram: &Datagram<'_>, kind: Kind) -> bool {
+        if !self.is_served(now, datagram, kind) {
+            return false;
+        }
+        let (client, per_second) = (datagram.route.peer.ip(), self.config.max_requests_per_client);
+        let allowed = self.client_requests.allow(now, client, per_second);
+        if !allowed {
+            self.drop_request(kind, datagram, DropReason::ClientRequests);
+        }
+        allowed
+    }
+
+    /// Whether the client is one we serve; if not, it is told so, but not without limit: its address
+    /// may be forged to aim our answers.
+    fn is_served(&mut self, now: Time, datagram: &Datagram<'_>, kind: Kind) -> bool {
+        let Err(refusal) = self.files.admit(datagram.route.peer.ip()) else { return true };
+        if self.stray_answers.allow(now, self.config.stray_answers_per_second) {
+            self.turn_away(datagram, kind, refusal);
+        } else {
+            self.drop_request(kind, datagram, DropReason::NotServed);
+        }
+        false
+    }
+
+    /// The mode to serve a request in, or the limit that is in its way.
+    pub(super) fn admit(
+        &self,
+        route: &Route,
+        kind: Kind,
+        request: &Request<'_>,
+    ) -> Result<Mode, Refusal> {
+        if self.draining {
+            return Err(shutting_down());
+        }
+        let (config, of_client) = (&self.config, self.census.of_client(route.peer.ip()));
+        let uploads = if kind == Kind::Write { self.census.uploads } else { 0 };
+        let limits = [
+            (self.census.live, config.max_sessions, "sessions", RefusalReason::Sessions),
+            (
+                of_client.live as usize,
+                config.max_sessions_per_client,
+                "sessions of one client",
+                RefusalReason::ClientSessions,
+            ),
+            (
+                of_client.half_open as usize,
+                config.max_half_open_per_client,
+                "sessions that one client has not answered",
+                RefusalReason::HalfOpen,
+            ),
+            (uploads, config.max_uploads, "uploads in flight", RefusalReason::Uploads),
+        ];
+        if let Some((_, limit, what, reason)) =
+            limits.into_iter().find(|(count, limit, ..)| count >= limit)
+        {
+            return Err(busy(limit, what, reason));
+        }
+        request.transfer_mode().ok_or_else(|| {
+            Refusal::new(ErrorCode::ILLEGAL, "mode is not supported, use octet or netascii")
+        })
+    }
+
+    /// Ends the oldest half-open session if there are as many as may be. Its client is not told: its
+    /// address may be forged, and if it is not, it will ask again.
+    pub(super) fn make_room(&mut self, now: Time) {
+        if self.census.half_open < self.config.max_half_open {
+            return;
+        }
+        let is_half_open = |id| self.sessions.get(id).is_some_and(|session| session.half_open);
+        if let Some(oldest) = self.census.take_oldest(is_half_open) {
+            self.counters.drop(DropReason::HalfOpen);
+            self.conclude(now, oldest, Outcome::Dropped(DropReason::HalfOpen));
+            self.forget(oldest);
+        }
+    }
+
+    /// Refuses what has no session.
+    pub(super) fn turn_away(&mut self, datagram: &Datagram<'_>, kind: Kind, refusal: Refusal) {
+        if let Some(reason) = reason_to_drop(datagram) {
+            return self.drop_request(kind, datagram, reason);
+        }
+        let socket = self.pick_socket(datagram.route.socket, None);
+        let route = Route { socket, ..datagram.route };
+        self.send_control(route, ControlPacket::error(refusal.code, &refusal.text));
+        let outcome = Outcome::Refused(refusal);
+        self.leave(record_without_session(kind, route, datagram.payload, outcome));
+    }
+
+    pub(super) fn drop_request(&mut self, kind: Kind, datagram: &Datagram<'_>, reason: DropReason) {
+        self.counters.drop(reason);
+        let (route, outcome) = (datagram.route, Outcome::Dropped(reason));
+        self.leave(record_without_session(kind, route, datagram.payload, outcome));
+    }
+}
+
+pub(super) fn reason_to_drop(datagram: &Datagram<'_>) -> Option<DropReason> {
+    if datagram.directed {
+        is_service_port(datagram.route.peer.port())
+    } else {
+        Some(DropReason::NotDirected)
+    }
+}
+
+fn busy(limit: usize, what: &str, reason: RefusalReason) -> Refusal {
+    Refusal::new(ErrorCode::UNDEFINED, "server is busy, try again later")
+        .because(format!("limit of {limit} {what} reached"))
+        .counted_as(reason)
+}
+
+fn shutting_down() -> Refusal {
+    let refusal = Refusal::new(ErrorCode::UNDEFINED, SHUTTING_DOWN);
+    refusal.counted_as(RefusalReason::ShuttingDown)
+}

@@ -1,0 +1,87 @@
+//! How sessions end, and what is remembered of them.
+
+use std::time::Duration;
+
+use crate::control::ControlPacket;
+use crate::endpoint::Endpoint;
+use crate::endpoint::session::State;
+use crate::files::Files;
+use crate::packet::ErrorCode;
+use crate::record::{Outcome, Record};
+use crate::refusal::{Refusal, RefusalReason};
+use crate::route::SessionId;
+use crate::time::Time;
+
+impl<F: Files> Endpoint<F> {
+    /// Records the outcome of a live session; it is finished then. Gives the state it was in.
+    pub(super) fn conclude(
+        &mut self,
+        now: Time,
+        id: SessionId,
+        outcome: Outcome,
+    ) -> Option<State<F>> {
+        let session = self.sessions.get_mut(id).filter(|session| session.is_live())?;
+        if let (State::Sending(sender), Outcome::Complete) = (&session.state, &outcome) {
+            match sender.runs_arrive() {
+                Some(true) => self.lost_runs = 0,
+                Some(false) => self.lost_runs = self.lost_runs.saturating_add(1),
+                None => {}
+            }
+        }
+        let record = session.record(now, outcome);
+        let state = std::mem::replace(&mut session.state, State::Closed);
+        if std::mem::take(&mut session.half_open) {
+            self.census.answered(record.peer.ip());
+        }
+        self.census.end(record.peer.ip(), record.kind);
+        self.leave(record);
+        Some(state)
+    }
+
+    pub(super) fn leave(&mut self, record: Record) {
+        self.counters.note(&record);
+        self.records.push_back(record);
+    }
+
+    /// Tells the peer and the record that we said no.
+    pub(super) fn refuse(&mut self, now: Time, id: SessionId, refusal: Refusal) {
+        if let Some(session) = self.sessions.get(id) {
+            self.send_control(session.route, ControlPacket::error(refusal.code, &refusal.text));
+        }
+        self.conclude(now, id, Outcome::Refused(refusal));
+        self.linger(now, id, State::Closed);
+    }
+
+    /// Remembers a finished session for a while.
+    pub(super) fn linger(&mut self, now: Time, id: SessionId, state: State<F>) {
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.state = state;
+        session.linger(now, self.config.linger);
+        let queue = match session.state {
+            State::Dallying(_) => &mut self.dallying,
+            _ => &mut self.closed,
+        };
+        queue.push_back(id);
+        let oldest = if queue.len() > self.config.max_lingering { queue.pop_front() } else { None };
+        self.touch(id);
+        if let Some(oldest) = oldest.filter(|oldest| self.sessions.get(*oldest).is_some()) {
+            self.counters.forgotten += 1;
+            self.forget(oldest);
+        }
+    }
+
+    pub(super) fn forget(&mut self, id: SessionId) {
+        self.sessions.remove(id);
+        if self.sessions.len() == 0 {
+            self.dallying.clear();
+            self.closed.clear();
+        }
+    }
+}
+
+/// A transfer that has lasted for `limit`.
+pub(super) fn took_too_long(limit: Duration) -> Refusal {
+    Refusal::new(ErrorCode::UNDEFINED, "transfer took too long")
+        .because(format!("limit of {limit:?} for one transfer reached"))
+        .counted_as(RefusalReason::TransferTime)
+}
