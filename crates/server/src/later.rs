@@ -20,7 +20,7 @@ const MAX_QUESTIONS: usize = 4_096;
 #[derive(Debug)]
 pub(crate) enum Resolution {
     Opened(SessionId, Result<Opened, Refusal>),
-    Begun(SessionId, Result<NamedUpload, Refusal>),
+    Begun(SessionId, Result<Box<NamedUpload>, Refusal>),
 }
 
 /// A worker's end: where its answers come.

@@ -54,7 +54,7 @@ impl AsRef<[u8]> for Opened {
     }
 }
 
-/// An upload and the name it is for.
+/// An upload and the name it is for. Sessions box it: inside, each read would be larger by it, too.
 #[derive(Debug)]
 pub(crate) struct NamedUpload {
     name: Name,
@@ -129,7 +129,7 @@ impl Library {
         &self,
         request: &FileRequest<'_>,
         hardware: Hardware,
-    ) -> Result<NamedUpload, Refusal> {
+    ) -> Result<Box<NamedUpload>, Refusal> {
         self.try_begin(request, hardware).map_err(Hindrance::into_refusal)
     }
 
@@ -146,7 +146,7 @@ impl Library {
         &self,
         request: &FileRequest<'_>,
         hardware: Hardware,
-    ) -> Result<NamedUpload, Hindrance> {
+    ) -> Result<Box<NamedUpload>, Hindrance> {
         let config = self.shared.config.load_full();
         let asked = Name::parse(request.name).map_err(bad_name)?;
         let granted = self.grant(&config, request, hardware, Direction::Write, &asked)?;
@@ -166,7 +166,7 @@ impl Library {
         if let Some(announced) = request.announced.filter(|_| request.mode == Mode::Octet) {
             upload.announce(announced).map_err(no_room)?;
         }
-        Ok(NamedUpload { name, upload, caps, config, _share: share })
+        Ok(Box::new(NamedUpload { name, upload, caps, config, _share: share }))
     }
 
     /// What the rules say, and the spelling of the name that there is.
@@ -276,7 +276,7 @@ impl Hindrance {
 
 impl Files for Library {
     type Content = Opened;
-    type Upload = NamedUpload;
+    type Upload = Box<NamedUpload>;
     type Receipt = Receipt;
 
     fn admit(&self, client: IpAddr) -> Result<(), Refusal> {
@@ -299,7 +299,7 @@ impl Files for Library {
         self.limits(request, content.caps)
     }
 
-    fn begin(&mut self, id: SessionId, request: &FileRequest<'_>) -> Answer<NamedUpload> {
+    fn begin(&mut self, id: SessionId, request: &FileRequest<'_>) -> Answer<Box<NamedUpload>> {
         match self.try_begin(request, Hardware::NotAsked) {
             Ok(upload) => Answer::Now(Ok(upload)),
             Err(Hindrance::Refused(refusal)) => Answer::Now(Err(refusal)),
@@ -307,16 +307,16 @@ impl Files for Library {
         }
     }
 
-    fn write_limits(&self, request: &FileRequest<'_>, upload: &NamedUpload) -> Limits {
+    fn write_limits(&self, request: &FileRequest<'_>, upload: &Self::Upload) -> Limits {
         self.limits(request, upload.caps)
     }
 
-    fn append(&mut self, upload: &mut NamedUpload, bytes: &[u8]) -> Result<(), Refusal> {
+    fn append(&mut self, upload: &mut Self::Upload, bytes: &[u8]) -> Result<(), Refusal> {
         upload.upload.append(bytes).map_err(no_room)
     }
 
-    fn commit(&mut self, _: SessionId, upload: NamedUpload) -> Answer<Receipt> {
-        let NamedUpload { name, upload, config, .. } = upload;
+    fn commit(&mut self, _: SessionId, upload: Self::Upload) -> Answer<Receipt> {
+        let NamedUpload { name, upload, config, .. } = *upload;
         let existing = match config.uploads {
             Uploads::Replace => Existing::Replace,
             Uploads::Create | Uploads::Off => Existing::Refuse,
