@@ -22,7 +22,7 @@ pub(crate) struct Waiter {
 
 pub(crate) struct Begin {
     pub(crate) id: SessionId,
-    pub(crate) upload: NamedUpload,
+    pub(crate) upload: Box<NamedUpload>,
     pub(crate) existing: Existing,
     pub(crate) ignore_case: bool,
     pub(crate) answers: Answers,

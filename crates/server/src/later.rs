@@ -21,7 +21,7 @@ const MAX_QUESTIONS: usize = 4_096;
 #[derive(Debug)]
 pub(crate) enum Resolution {
     Opened(SessionId, Result<Opened, Refusal>),
-    Begun(SessionId, Result<NamedUpload, Refusal>),
+    Begun(SessionId, Result<Box<NamedUpload>, Refusal>),
     Committed(SessionId, Result<Receipt, Refusal>),
 }
 

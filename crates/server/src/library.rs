@@ -66,7 +66,7 @@ impl AsRef<[u8]> for Opened {
     }
 }
 
-/// An upload and the name it is for.
+/// An upload and the name it is for. Sessions box it: inside, each read would be larger by it, too.
 #[derive(Debug)]
 pub(crate) struct NamedUpload {
     name: Name,
@@ -167,7 +167,7 @@ impl Library {
         id: SessionId,
         request: &FileRequest<'_>,
         hardware: Hardware,
-    ) -> Answer<NamedUpload> {
+    ) -> Answer<Box<NamedUpload>> {
         match self.try_begin(request, hardware) {
             Ok((upload, granted)) => self.look_at_disk(id, upload, &granted),
             Err(Hindrance::HardwareNeeded) => self.ask_hardware(id, Direction::Write, request),
@@ -192,9 +192,9 @@ impl Library {
     fn look_at_disk(
         &self,
         id: SessionId,
-        upload: NamedUpload,
+        upload: Box<NamedUpload>,
         granted: &Granted,
-    ) -> Answer<NamedUpload> {
+    ) -> Answer<Box<NamedUpload>> {
         let (Some(directory), Some(answers)) = (&self.shared.directory, &self.answers) else {
             return Answer::Now(Ok(upload));
         };
@@ -226,7 +226,7 @@ impl Library {
         &self,
         request: &FileRequest<'_>,
         hardware: Hardware,
-    ) -> Result<(NamedUpload, Granted), Hindrance> {
+    ) -> Result<(Box<NamedUpload>, Granted), Hindrance> {
         let config = self.shared.config.load_full();
         let asked = Name::parse(request.name).map_err(bad_name)?;
         let granted = self.grant(&config, request, hardware, Direction::Write, &asked)?;
@@ -247,7 +247,7 @@ impl Library {
             let announce = |upload: &mut Upload| upload.announce(announced);
             self.with_room(&mut upload, announced, announce).map_err(no_room)?;
         }
-        Ok((NamedUpload { name, upload, caps, config, _share: share }, granted))
+        Ok((Box::new(NamedUpload { name, upload, caps, config, _share: share }), granted))
     }
 
     /// What the rules say, and the spelling of the name that there is.
@@ -367,7 +367,7 @@ impl Library {
 
 impl Files for Library {
     type Content = Opened;
-    type Upload = NamedUpload;
+    type Upload = Box<NamedUpload>;
     type Receipt = Receipt;
 
     fn admit(&self, client: IpAddr) -> Result<(), Refusal> {
@@ -386,22 +386,22 @@ impl Files for Library {
         self.limits(request, content.caps)
     }
 
-    fn begin(&mut self, id: SessionId, request: &FileRequest<'_>) -> Answer<NamedUpload> {
+    fn begin(&mut self, id: SessionId, request: &FileRequest<'_>) -> Answer<Box<NamedUpload>> {
         self.begin_with(id, request, Hardware::NotAsked)
     }
 
-    fn write_limits(&self, request: &FileRequest<'_>, upload: &NamedUpload) -> Limits {
+    fn write_limits(&self, request: &FileRequest<'_>, upload: &Self::Upload) -> Limits {
         self.limits(request, upload.caps)
     }
 
-    fn append(&mut self, upload: &mut NamedUpload, bytes: &[u8]) -> Result<(), Refusal> {
+    fn append(&mut self, upload: &mut Self::Upload, bytes: &[u8]) -> Result<(), Refusal> {
         let append = |upload: &mut Upload| upload.append(bytes);
         self.with_room(&mut upload.upload, bytes.len() as u64, append).map_err(no_room)
     }
 
-    fn commit(&mut self, id: SessionId, upload: NamedUpload) -> Answer<Receipt> {
+    fn commit(&mut self, id: SessionId, upload: Self::Upload) -> Answer<Receipt> {
         let existing = upload.existing();
-        let NamedUpload { name, upload, config, .. } = upload;
+        let NamedUpload { name, upload, config, .. } = *upload;
         if let (Some(directory), Some(answers)) = (&self.shared.directory, &self.answers) {
             let (version, answers) = (self.store.seal(upload), answers.clone());
             return match directory.commit(Commit { id, name, version, existing, answers }) {

@@ -12,7 +12,7 @@ use memtftp_udp::{Cast, Poller, Ready, Received, RecvBatch, SendBuffer, Waker};
 
 use crate::faults::{Ends, Faults};
 use crate::later::Resolution;
-use crate::library::{Library, NamedUpload};
+use crate::library::Library;
 use crate::missed::Missed;
 use crate::outbox::Outbox;
 use crate::request_log::LogSender;
@@ -321,7 +321,7 @@ impl Worker {
             made: self.origin + now.since(Time::ZERO),
             snapshot: self.endpoint.snapshot(now, MAX_STATUS_SESSIONS),
             counters: self.endpoint.counters().clone(),
-            uploads: self.endpoint.uploads().map(NamedUpload::charged).sum(),
+            uploads: self.endpoint.uploads().map(|upload| upload.charged()).sum(),
             unsent: self.lost,
             missed: self.missed.clone(),
         }

@@ -76,7 +76,7 @@ enum Job {
     Load(Name),
     /// Nobody does yet.
     Warm(Name),
-    Begin(Box<Begin>),
+    Begin(Begin),
     Commit(Box<Commit>),
 }
 
@@ -100,7 +100,7 @@ pub(crate) struct Waiter {
 /// An upload whose place on disk is to be looked at.
 pub(crate) struct Begin {
     pub(crate) id: SessionId,
-    pub(crate) upload: NamedUpload,
+    pub(crate) upload: Box<NamedUpload>,
     pub(crate) existing: Existing,
     /// It may replace a file of another spelling.
     pub(crate) ignore_case: bool,
@@ -213,7 +213,7 @@ impl Directory {
 
     /// Looks whether a file could be stored, and answers then.
     pub(crate) fn begin(&self, begin: Begin) -> Result<(), Busy> {
-        self.jobs.try_send(Job::Begin(Box::new(begin))).map_err(|_| Busy)
+        self.jobs.try_send(Job::Begin(begin)).map_err(|_| Busy)
     }
 
     /// Stores an upload, publishes it, and answers then.

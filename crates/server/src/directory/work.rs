@@ -34,7 +34,7 @@ impl<B: Backing> Inner<B> {
             match job {
                 Some(Job::Load(name)) => self.load(&name),
                 Some(Job::Warm(name)) => self.warm(&name),
-                Some(Job::Begin(begin)) => self.begin(*begin),
+                Some(Job::Begin(begin)) => self.begin(begin),
                 Some(Job::Commit(commit)) => self.commit(*commit),
                 None => {}
             }
