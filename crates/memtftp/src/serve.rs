@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::banner;
 use crate::cli::{FlagError, ServeFlags};
+use crate::service::{self, Watchdog};
 
 /// Why the server did not run. The text says what to type.
 #[derive(Debug, Error)]
@@ -20,6 +21,8 @@ pub(crate) enum ServeError {
     Flags(#[from] FlagError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error("what the service manager hands over cannot be used: {0}; give it ListenDatagram= alone")]
+    Inherited(#[source] io::Error),
     #[error("cannot listen to signals: {0}")]
     Signals(#[from] io::Error),
 }
@@ -29,7 +32,8 @@ pub(crate) fn run(flags: ServeFlags) -> Result<(), ServeError> {
     let plan = flags.plan()?;
     // Before the start, so that no signal finds the process without its handlers.
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
-    let mut builder = Server::builder().config(plan.config);
+    let inherited = service::sockets().map_err(ServeError::Inherited)?;
+    let mut builder = Server::builder().config(plan.config).inherit(inherited);
     for directory in plan.preload {
         builder = builder.preload(directory);
     }
@@ -41,8 +45,13 @@ pub(crate) fn run(flags: ServeFlags) -> Result<(), ServeError> {
     let obeying = thread::Builder::new()
         .name("signals".into())
         .spawn(move || obey(signals, &served, plan.drain))?;
+    let watchdog = Watchdog::start(&server)?;
+    service::ready(&server);
     server.wait();
     handle.close();
+    if let Some(watchdog) = watchdog {
+        watchdog.end();
+    }
     if obeying.join().is_err() {
         tracing::error!("the signal thread ended early");
     }
@@ -56,12 +65,15 @@ fn obey(mut signals: Signals, server: &Server, drain: Duration) {
     for signal in signals.forever() {
         if signal == SIGHUP {
             tracing::debug!("opening the request log again");
+            service::reloading();
             server.reopen_request_log();
+            service::ready(server);
         } else if std::mem::replace(&mut stopping, true) {
             tracing::info!("stopping now");
             server.abort();
         } else {
             tracing::info!("stopping: transfers have {drain:?} to finish; again stops at once");
+            service::stopping();
             server.drain(drain);
         }
     }

@@ -9,6 +9,7 @@ use memtftp_udp::{Gso, Io};
 use thiserror::Error;
 
 use crate::access::Access;
+use crate::privileges::RunAs;
 use crate::request_log::RequestLogConfig;
 
 /// The port without `--port`.
@@ -80,6 +81,9 @@ pub struct Config {
     pub give_up: Duration,
     /// Where each request leaves a line; nowhere without it.
     pub request_log: Option<RequestLogConfig>,
+    /// Whom the whole process becomes once its ports are bound and its files loaded; nobody else
+    /// without it. Linux.
+    pub user: Option<RunAs>,
 }
 
 impl Default for Config {
@@ -104,6 +108,7 @@ impl Default for Config {
             max_client_sessions: DEFAULT_MAX_CLIENT_SESSIONS,
             give_up: Duration::from_secs(60),
             request_log: None,
+            user: None,
         }
     }
 }
@@ -182,6 +187,11 @@ impl Config {
                 return Err(ConfigError::Covered { by: *address, address: *other });
             }
         }
+        self.check_all_but_addresses()
+    }
+
+    /// The same for addresses that are bound already.
+    pub(crate) fn check_all_but_addresses(&self) -> Result<(), ConfigError> {
         self.check_ports()?;
         let least = [
             ("--memory", self.memory, 2),

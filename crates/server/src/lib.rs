@@ -98,10 +98,13 @@ mod arrivals;
 mod builder;
 mod config;
 mod faults;
+mod hint;
+mod inherited;
 mod interfaces;
 mod library;
 mod outbox;
 mod preload;
+mod privileges;
 mod records;
 mod request_log;
 mod server;
@@ -117,12 +120,17 @@ pub use config::{
     DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, Uploads,
 };
 pub use faults::{Fault, FaultPlan, Packets};
+pub use hint::{Ending, Hint};
+pub use inherited::InheritedError;
 pub use memtftp_proto::{DropReason, ErrorCode, Kind, Mode, Opcode, Outcome, Refusal};
 pub use memtftp_store::{AppendError, Name, NameError, Version};
 pub use memtftp_udp::{Gso, Io};
 pub use preload::PreloadError;
+pub use privileges::{PrivilegeError, RunAs};
 pub use records::RequestRecord;
-pub use request_log::{LogError, LogFormat, LogTarget, RequestLogConfig};
+pub use request_log::{
+    LineError, LogError, LogFormat, LogLine, LogTarget, LoggedRequest, RequestLogConfig,
+};
 pub use server::{PutError, Server};
 pub use sockets::SocketError;
 pub use wait::WaitError;

@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -20,8 +21,10 @@ use crate::arrivals::Arrivals;
 use crate::builder::{Builder, StartError};
 use crate::config::Config;
 use crate::faults::{Faults, Rules};
+use crate::inherited::Inherited;
 use crate::interfaces::Interfaces;
 use crate::library::Library;
+use crate::privileges::RunAs;
 use crate::records::Records;
 use crate::request_log::{LogSender, RequestLog};
 use crate::sockets::{self, WorkerSockets};
@@ -84,6 +87,7 @@ impl Drop for Running {
 struct WorkerHandle {
     commands: Sender<Command>,
     waker: Waker,
+    alive: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
@@ -94,16 +98,24 @@ impl Server {
     }
 
     pub(crate) fn start(builder: Builder) -> Result<Server, StartError> {
-        let Builder { config, preload, keep_records, faults } = builder;
-        config.check()?;
+        let Builder { mut config, preload, keep_records, faults, inherited } = builder;
+        let inherited = Inherited::new(&inherited, &mut config)?;
+        if inherited.is_empty() {
+            config.check()?;
+        } else {
+            config.check_all_but_addresses()?;
+        }
         let count = config.worker_count();
         let config = Arc::new(config);
         // The port first: it is the likeliest to fail, and loading may take long.
-        let sockets = sockets::bind(&config, count)?;
+        let sockets = sockets::bind(&config, count, inherited)?;
         let store = Store::new(Budget::new(config.memory));
         for directory in &preload {
             crate::preload::load(&store, directory, config.max_files)?;
         }
+        // The log is opened by who has to open it again after a rotation, and threads inherit what is
+        // left of the rights.
+        config.user.as_ref().map(RunAs::drop_privileges).transpose()?;
         let log = config.request_log.as_ref().map(RequestLog::start).transpose()?;
         let interfaces = Interfaces::read();
         let arrivals = Arrivals::default();
@@ -305,7 +317,7 @@ fn spawn(
     running: Arc<Running>,
 ) -> std::io::Result<WorkerHandle> {
     let (worker, commands) = worker;
-    let waker = worker.waker();
+    let (waker, alive) = (worker.waker(), worker.alive());
     let work = move || {
         let _running = running;
         if let Some(turn) = pin {
@@ -314,7 +326,7 @@ fn spawn(
         worker.run();
     };
     let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(work)?;
-    Ok(WorkerHandle { commands, waker, thread })
+    Ok(WorkerHandle { commands, waker, alive, thread })
 }
 
 /// Keeps this thread on one of the cores that the process may use.

@@ -58,6 +58,8 @@ fn broadcast_and_multicast_are_not_directed() {
         ([255; 4], own, Arrival { local: ip("192.0.2.1"), directed: false }),
         ([224, 0, 0, 1], own, Arrival { local: ip("192.0.2.1"), directed: false }),
         ([224, 0, 0, 1], [0; 4], Arrival { local: None, directed: false }),
+        // It came before the socket was asked to tell.
+        ([192, 0, 2, 1], [0; 4], Arrival { local: ip("192.0.2.1"), directed: true }),
     ];
     for (address, own, expected) in cases {
         assert_eq!(arrival_v4(v4(address, own)), expected, "{address:?}");

@@ -83,6 +83,38 @@ fn absurd_buffers_are_cut_and_the_socket_works() {
     assert_eq!(receive_one(&socket).payload, b"still here");
 }
 
+/// As a service manager does it: the socket is bound, and has a datagram, before we get it.
+#[test]
+fn a_socket_that_was_bound_by_another_is_set_up_like_ours() {
+    for io in BOTH {
+        for (ip, peer) in [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "::1")] {
+            let given = std::net::UdpSocket::bind((ip, 0)).unwrap();
+            let port = given.local_addr().unwrap().port();
+            let to = std::net::SocketAddr::new(peer.parse().unwrap(), port);
+            client(peer).send_to(b"before", to).unwrap();
+            let socket = Socket::adopt(given, &options(io)).unwrap();
+            assert_eq!(socket.local_addr(), at(ip, &socket));
+            assert_eq!(socket.local_addr().port(), port);
+            let socket = std::sync::Arc::new(socket);
+            let before = receive_one(&socket);
+            assert_eq!((before.payload.as_slice(), before.directed), (&b"before"[..], true), "{ip}");
+            client(peer).send_to(b"after", to).unwrap();
+            let after = receive_one(&socket);
+            assert_eq!((after.local, after.directed), (Some(to.ip()), true), "{ip}");
+        }
+    }
+}
+
+#[test]
+fn an_adopted_socket_keeps_a_larger_buffer() {
+    let given = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let before = Socket::adopt(given.try_clone().unwrap(), &BindOptions::default()).unwrap();
+    let asked = BindOptions { recv_buffer: 8_192, send_buffer: 8_192, ..BindOptions::default() };
+    let after = Socket::adopt(given, &asked).unwrap();
+    assert_eq!(after.buffers(), before.buffers());
+    assert!(after.buffers().recv > 8_192, "{:?}", after.buffers());
+}
+
 #[test]
 fn the_parts_go_where_a_worker_thread_needs_them() {
     fn send<T: Send>() {}

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum, value_parser};
 use ipnet::IpNet;
 use memtftp_server::{
     Access, Config, DEFAULT_MAX_CLIENT_SESSIONS, DEFAULT_MAX_FILES, DEFAULT_MAX_SESSIONS,
-    DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, Gso, Io, LogFormat, LogTarget, RequestLogConfig, Uploads,
+    DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, Gso, Io, LogFormat, LogTarget, RequestLogConfig, RunAs, Uploads,
 };
 use thiserror::Error;
 
@@ -113,6 +113,10 @@ pub(crate) struct ServeFlags {
     #[arg(long, value_enum, default_value_t = GsoFlag::Auto, help_heading = "Process")]
     gso: GsoFlag,
 
+    /// Become this user once the ports are bound and the files loaded, if started as root
+    #[arg(long, value_name = "NAME[:GROUP]", help_heading = "Process")]
+    user: Option<RunAs>,
+
     /// Time that transfers get to finish after SIGTERM or Ctrl-C
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, help_heading = "Process")]
     drain: Duration,
@@ -166,6 +170,7 @@ impl ServeFlags {
                 },
                 format: self.request_log_format.meaning(),
             }),
+            user: self.user,
         };
         Ok(Plan { config, preload: self.preload, drain: self.drain })
     }

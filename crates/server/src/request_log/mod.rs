@@ -3,6 +3,7 @@
 //! Workers hand records to a bounded queue and never wait; a thread of its own stamps, formats and
 //! writes them. If the queue is full the record is lost, and the log itself says how many were.
 
+mod entry;
 mod line;
 mod text;
 mod writer;
@@ -18,7 +19,8 @@ use jiff::Timestamp;
 use memtftp_proto::Record;
 use thiserror::Error;
 
-pub(crate) use line::local;
+pub use entry::{LineError, LogLine, LoggedRequest};
+pub(crate) use line::{local, reason};
 pub(crate) use writer::RequestLog;
 
 use crate::records::{Records, RequestRecord};
@@ -59,7 +61,10 @@ pub enum LogFormat {
 
 /// The request log cannot be opened. The operator must act.
 #[derive(Debug, Error)]
-#[error("cannot open the request log {}: {source}; choose another with --request-log PATH", path.display())]
+#[error(
+    "cannot open the request log {}: {source}; choose another with --request-log PATH, one that the \
+     user of the server may write", path.display()
+)]
 pub struct LogError {
     /// The file.
     pub path: PathBuf,

@@ -1,0 +1,307 @@
+//! The summary for people and for programs. `docs/operations.md` explains it.
+
+use std::fmt::{Display, Write};
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use bytesize::ByteSize;
+use jiff::Timestamp;
+use memtftp_server::{Ending, Hint, LoggedRequest};
+use serde_json::{Value, json};
+
+use crate::log::summary::{Cause, Finding, SLOW, Summary, Unread};
+use crate::log::tally::Tally;
+
+/// Clients or files that are listed for one cause.
+const LISTED: usize = 5;
+
+/// Clients, and files, that are listed with their failures.
+const ROWS: usize = 10;
+
+/// What happened, in words: short when all is well.
+pub(crate) fn text(summary: &Summary) -> String {
+    let mut text = overview(summary);
+    let findings = findings(summary);
+    for (cause, finding) in &findings {
+        text.push_str(&section(summary, cause, finding));
+    }
+    if findings.is_empty() && summary.requests() > 0 {
+        text.push_str("Nothing went wrong.\n");
+    }
+    text.push_str(&failures("clients with failures", &summary.failed_clients, |client| {
+        let causes = causes_of(&summary.client_causes, client);
+        (format!(" of {}", summary.clients.get(client)), causes)
+    }));
+    text.push_str(&failures("files with failures", &summary.failed_files, |file| {
+        (String::new(), causes_of(&summary.file_causes, file))
+    }));
+    text.push_str(&slowest(summary));
+    text.push_str(&caveats(summary));
+    text
+}
+
+fn overview(summary: &Summary) -> String {
+    let (Some(first), Some(last)) = (summary.first, summary.last) else {
+        return "no request\n".to_owned();
+    };
+    let endings = summary.endings.iter();
+    let counts: Vec<String> =
+        endings.map(|(ending, count)| format!("{count} {}", ending.word())).collect();
+    format!(
+        "{} of {}, {} to {}\n{}: {} read, {} written\n",
+        count(summary.requests(), "request"),
+        count(summary.clients.len() as u64, "client"),
+        time(first),
+        time(last),
+        counts.join(", "),
+        size(summary.bytes_read),
+        size(summary.bytes_written),
+    )
+}
+
+/// The causes, the most serious first; those without a hint by how often they occurred.
+fn findings(summary: &Summary) -> Vec<(&Cause, &Finding)> {
+    let mut all: Vec<(&Cause, &Finding)> = summary.findings.iter().collect();
+    all.sort_by(|(one, of_one), (other, of_other)| match (one, other) {
+        (Cause::Said(..), Cause::Said(..)) => {
+            of_other.requests.cmp(&of_one.requests).then_with(|| one.cmp(other))
+        }
+        _ => one.cmp(other),
+    });
+    all
+}
+
+fn section(summary: &Summary, cause: &Cause, finding: &Finding) -> String {
+    let advice = match cause {
+        Cause::Hint(hint) => hint.advice(),
+        Cause::Said(_, said) if said.is_empty() => "various reasons, too many to list",
+        Cause::Said(_, said) => said,
+    };
+    let mut text = format!(
+        "\n{}: {}, last {}\n{}",
+        word(cause),
+        count(finding.requests, "request"),
+        time(finding.last),
+        wrapped(advice)
+    );
+    let never = |client: &IpAddr| {
+        let silent = matches!(cause, Cause::Hint(Hint::ReplyLost | Hint::NoAnswer));
+        let never = silent && summary.served.get(client) == 0;
+        if never { ", no transfer of it ever came to its end" } else { "" }
+    };
+    let clients = list(&finding.clients, |client| format!("{client}{}", never(client)));
+    let _ = writeln!(text, "  clients  {clients}");
+    if finding.files.len() > 0 {
+        let _ = writeln!(text, "  files    {}", list(&finding.files, |file| shown(file)));
+    }
+    text
+}
+
+/// The most frequent ones with their counts, and how many more there are.
+fn list<K: Hash + Ord + Clone>(tally: &Tally<K>, show: impl Fn(&K) -> String) -> String {
+    let all = tally.sorted();
+    let one = |(key, count): &(&K, u64)| match count {
+        1 => show(key),
+        _ => format!("{} ({count} times)", show(key)),
+    };
+    let mut listed: Vec<String> = all.iter().take(LISTED).map(one).collect();
+    let more = all.len().saturating_sub(LISTED) as u64 + tally.forgotten();
+    if more > 0 {
+        listed.push(format!("and {more} more"));
+    }
+    listed.join("; ")
+}
+
+/// A table of who failed how often and why.
+fn failures<K: Hash + Ord + Clone + Display>(
+    title: &str,
+    failed: &Tally<K>,
+    rest: impl Fn(&K) -> (String, String),
+) -> String {
+    if failed.len() == 0 {
+        return String::new();
+    }
+    let mut text = format!("\n{title}\n");
+    let all = failed.sorted();
+    for (key, count) in all.iter().take(ROWS) {
+        let (of, causes) = rest(key);
+        let _ = writeln!(text, "  {:<30} {:<12} {causes}", shown(key), format!("{count}{of}"));
+    }
+    let more = all.len().saturating_sub(ROWS) as u64 + failed.forgotten();
+    if more > 0 {
+        let _ = writeln!(text, "  and {more} more");
+    }
+    text
+}
+
+/// Why this client or file failed, the most frequent first.
+fn causes_of<K: Hash + Ord + Clone>(causes: &Tally<(K, Cause)>, wanted: &K) -> String {
+    let mut words: Vec<&str> = Vec::new();
+    for ((key, cause), _) in causes.sorted() {
+        if key == wanted && !words.contains(&word(cause)) {
+            words.push(word(cause));
+        }
+    }
+    words.join(", ")
+}
+
+fn slowest(summary: &Summary) -> String {
+    let slow: Vec<&LoggedRequest> =
+        summary.slowest.iter().filter(|request| request.duration >= SLOW).collect();
+    if slow.is_empty() {
+        return String::new();
+    }
+    let mut text = "\nslowest transfers\n".to_owned();
+    for request in slow {
+        let seconds = request.duration.as_secs_f64();
+        let _ = writeln!(
+            text,
+            "  {:<30} {seconds:.1} s, {}, {}/s, blksize {}, {} sent again, {}",
+            shown(&request.file),
+            size(request.bytes),
+            size(rate(request)),
+            request.blksize,
+            request.retransmissions,
+            request.client.ip().to_canonical(),
+        );
+    }
+    text
+}
+
+/// What the log does not tell.
+fn caveats(summary: &Summary) -> String {
+    let mut text = String::new();
+    if summary.lost > 0 {
+        let lines = count(summary.lost, "line");
+        let _ = writeln!(
+            text,
+            "\n{lines} could not be written: the disk was full or too slow, so this is not all"
+        );
+    }
+    let cut = "cut short by a crash or a full disk";
+    let foreign = "no line of a request log";
+    for (unread, what) in [(&summary.torn, cut), (&summary.foreign, foreign)] {
+        if unread.count > 0 {
+            let more = if unread.count > unread.first.len() as u64 { ", ..." } else { "" };
+            let lines = count(unread.count, "line");
+            let _ = writeln!(text, "\n{lines} passed over, {what}: {}{more}", unread.first.join(", "));
+        }
+    }
+    text
+}
+
+/// The same as one object.
+pub(crate) fn json(summary: &Summary) -> Value {
+    let findings = findings(summary).into_iter().map(|(cause, finding)| {
+        let (hint, said) = match cause {
+            Cause::Hint(hint) => (Some(hint.word()), hint.advice()),
+            Cause::Said(_, said) => (None, said.as_str()),
+        };
+        json!({
+            "hint": hint,
+            "outcome": if let Cause::Said(ending, _) = cause { Some(ending.word()) } else { None },
+            "text": said,
+            "requests": finding.requests,
+            "last": time(finding.last),
+            "clients": counts(&finding.clients),
+            "files": counts(&finding.files),
+        })
+    });
+    let slowest = summary.slowest.iter().map(|request| {
+        json!({
+            "client": request.client.ip().to_canonical(),
+            "file": request.file,
+            "seconds": request.duration.as_secs_f64(),
+            "bytes": request.bytes,
+            "blksize": request.blksize,
+            "retransmissions": request.retransmissions,
+        })
+    });
+    json!({
+        "requests": summary.requests(),
+        "first": summary.first.map(time),
+        "last": summary.last.map(time),
+        "outcomes": Ending::ALL.map(|ending| {
+            let count = summary.endings.get(&ending).copied().unwrap_or_default();
+            json!({ "outcome": ending.word(), "requests": count })
+        }),
+        "bytes_read": summary.bytes_read,
+        "bytes_written": summary.bytes_written,
+        "clients": summary.clients.len(),
+        "findings": findings.collect::<Vec<_>>(),
+        "failed_clients": counts(&summary.failed_clients),
+        "failed_files": counts(&summary.failed_files),
+        "slowest": slowest.collect::<Vec<_>>(),
+        "lost_lines": summary.lost,
+        "torn_lines": unread(&summary.torn),
+        "foreign_lines": unread(&summary.foreign),
+    })
+}
+
+/// What was counted, the most frequent first.
+fn counts<K: Hash + Ord + Clone + Display>(tally: &Tally<K>) -> Value {
+    let listed = tally.sorted().into_iter().take(ROWS);
+    let pairs = listed.map(|(key, count)| json!({ "name": key.to_string(), "requests": count }));
+    json!({
+        "most": pairs.collect::<Vec<_>>(),
+        "more": tally.len().saturating_sub(ROWS) as u64 + tally.forgotten(),
+    })
+}
+
+fn unread(unread: &Unread) -> Value {
+    json!({ "lines": unread.count, "first": unread.first })
+}
+
+/// The word for a cause in tables.
+fn word(cause: &Cause) -> &'static str {
+    match cause {
+        Cause::Hint(hint) => hint.word(),
+        Cause::Said(ending, _) => ending.word(),
+    }
+}
+
+/// Bytes a second.
+fn rate(request: &LoggedRequest) -> u64 {
+    (request.bytes as f64 / request.duration.as_secs_f64().max(1e-6)) as u64
+}
+
+fn time(time: SystemTime) -> String {
+    let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
+    format!("{time:.0}")
+}
+
+fn size(bytes: u64) -> String {
+    ByteSize::b(bytes).display().iec().to_string()
+}
+
+fn count(number: u64, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// A name that may be empty or long.
+fn shown(name: &impl Display) -> String {
+    let name = name.to_string();
+    match name.char_indices().nth(60) {
+        _ if name.is_empty() => "(no name)".to_owned(),
+        Some((end, _)) => format!("{}...", name.get(..end).unwrap_or_default()),
+        None => name,
+    }
+}
+
+/// A text in lines that fit a terminal, indented.
+fn wrapped(text: &str) -> String {
+    const WIDTH: usize = 96;
+    let mut lines = String::new();
+    let mut line = String::from(" ");
+    for word in text.split(' ') {
+        if line.chars().count() + word.chars().count() >= WIDTH {
+            let _ = writeln!(lines, "{line}");
+            line = String::from(" ");
+        }
+        line.push(' ');
+        line.push_str(word);
+    }
+    let _ = writeln!(lines, "{line}");
+    lines
+}
