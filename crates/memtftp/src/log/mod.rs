@@ -1,5 +1,6 @@
 //! `memtftp log`: what the request log says, in words.
 
+mod json;
 mod report;
 mod summary;
 mod tally;
@@ -36,7 +37,7 @@ pub(crate) fn run(flags: &LogFlags) -> Result<(), LogError> {
         read(&mut *source, path, flags.since, &mut summary).map_err(unreadable)?;
     }
     let text = if flags.json {
-        format!("{:#}\n", report::json(&summary))
+        format!("{:#}\n", json::object(&summary))
     } else {
         report::text(&summary)
     };

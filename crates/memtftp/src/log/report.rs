@@ -1,23 +1,25 @@
-//! The summary for people and for programs. `docs/operations.md` explains it.
+//! The summary for people. `docs/operations.md` explains it.
 
 use std::fmt::{Display, Write};
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytesize::ByteSize;
 use jiff::Timestamp;
-use memtftp_server::{Ending, Hint, LoggedRequest};
-use serde_json::{Value, json};
+use memtftp_server::{Hint, LoggedRequest};
 
-use crate::log::summary::{Cause, Finding, SLOW, Summary, Unread};
+use crate::log::summary::{Cause, Finding, Summary};
 use crate::log::tally::Tally;
 
 /// Clients or files that are listed for one cause.
 const LISTED: usize = 5;
 
 /// Clients, and files, that are listed with their failures.
-const ROWS: usize = 10;
+pub(super) const ROWS: usize = 10;
+
+/// How long a transfer takes before it is called slow.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// What happened, in words: short when all is well.
 pub(crate) fn text(summary: &Summary) -> String {
@@ -61,7 +63,7 @@ fn overview(summary: &Summary) -> String {
 }
 
 /// The causes, the most serious first; those without a hint by how often they occurred.
-fn findings(summary: &Summary) -> Vec<(&Cause, &Finding)> {
+pub(super) fn findings(summary: &Summary) -> Vec<(&Cause, &Finding)> {
     let mut all: Vec<(&Cause, &Finding)> = summary.findings.iter().collect();
     all.sort_by(|(one, of_one), (other, of_other)| match (one, other) {
         (Cause::Said(..), Cause::Said(..)) => {
@@ -191,68 +193,6 @@ fn caveats(summary: &Summary) -> String {
     text
 }
 
-/// The same as one object.
-pub(crate) fn json(summary: &Summary) -> Value {
-    let findings = findings(summary).into_iter().map(|(cause, finding)| {
-        let (hint, said) = match cause {
-            Cause::Hint(hint) => (Some(hint.word()), hint.advice()),
-            Cause::Said(_, said) => (None, said.as_str()),
-        };
-        json!({
-            "hint": hint,
-            "outcome": if let Cause::Said(ending, _) = cause { Some(ending.word()) } else { None },
-            "text": said,
-            "requests": finding.requests,
-            "last": time(finding.last),
-            "clients": counts(&finding.clients),
-            "files": counts(&finding.files),
-        })
-    });
-    let slowest = summary.slowest.iter().map(|request| {
-        json!({
-            "client": request.client.ip().to_canonical(),
-            "file": request.file,
-            "seconds": request.duration.as_secs_f64(),
-            "bytes": request.bytes,
-            "blksize": request.blksize,
-            "retransmissions": request.retransmissions,
-        })
-    });
-    json!({
-        "requests": summary.requests(),
-        "first": summary.first.map(time),
-        "last": summary.last.map(time),
-        "outcomes": Ending::ALL.map(|ending| {
-            let count = summary.endings.get(&ending).copied().unwrap_or_default();
-            json!({ "outcome": ending.word(), "requests": count })
-        }),
-        "bytes_read": summary.bytes_read,
-        "bytes_written": summary.bytes_written,
-        "clients": summary.clients.len(),
-        "findings": findings.collect::<Vec<_>>(),
-        "failed_clients": counts(&summary.failed_clients),
-        "failed_files": counts(&summary.failed_files),
-        "slowest": slowest.collect::<Vec<_>>(),
-        "lost_lines": summary.lost,
-        "torn_lines": unread(&summary.torn),
-        "foreign_lines": unread(&summary.foreign),
-    })
-}
-
-/// What was counted, the most frequent first.
-fn counts<K: Hash + Ord + Clone + Display>(tally: &Tally<K>) -> Value {
-    let listed = tally.sorted().into_iter().take(ROWS);
-    let pairs = listed.map(|(key, count)| json!({ "name": key.to_string(), "requests": count }));
-    json!({
-        "most": pairs.collect::<Vec<_>>(),
-        "more": tally.len().saturating_sub(ROWS) as u64 + tally.forgotten(),
-    })
-}
-
-fn unread(unread: &Unread) -> Value {
-    json!({ "lines": unread.count, "first": unread.first })
-}
-
 /// The word for a cause in tables.
 fn word(cause: &Cause) -> &'static str {
     match cause {
@@ -266,7 +206,8 @@ fn rate(request: &LoggedRequest) -> u64 {
     (request.bytes as f64 / request.duration.as_secs_f64().max(1e-6)) as u64
 }
 
-fn time(time: SystemTime) -> String {
+/// To the second, UTC.
+pub(super) fn time(time: SystemTime) -> String {
     let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
     format!("{time:.0}")
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use memtftp_server::{Ending, Hint, Kind, LineError, LoggedRequest};
 
@@ -206,9 +206,6 @@ fn cause(request: &LoggedRequest) -> Option<Cause> {
     };
     Some(Cause::Said(request.ending, said))
 }
-
-/// How long a transfer takes before it is called slow.
-pub(crate) const SLOW: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {

@@ -44,7 +44,9 @@ fn a_killed_server_leaves_one_torn_line_at_most_and_the_next_goes_on() {
     assert!(torn(&text) <= TIMES);
     let summary = explain(&["--json"], &path);
     let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
-    assert_eq!(summary["torn_lines"]["lines"], torn(&text), "{summary:#}");
+    // Of a line that is cut in its last word enough is left to be understood.
+    let unread = summary["torn_lines"]["lines"].as_u64().unwrap();
+    assert!(unread <= torn(&text) as u64, "{summary:#}");
     assert_eq!(summary["foreign_lines"]["lines"], 0);
-    assert_eq!(summary["requests"], text.lines().count() - torn(&text));
+    assert_eq!(summary["requests"], text.lines().count() as u64 - unread);
 }

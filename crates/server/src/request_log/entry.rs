@@ -130,7 +130,11 @@ fn read(pairs: &Pairs<'_>) -> Option<LogLine> {
     let kind = super::line::KINDS.into_iter().find(|(_, word)| find("kind") == Some(word))?.0;
     let ending = Ending::ALL.into_iter().find(|ending| find("outcome") == Some(ending.word()))?;
     // The last of the keys that are always there: without it the line was cut.
-    find(if kind == Kind::Unrecognized { "reason" } else { "repeats" })?;
+    match ending {
+        Ending::Refused | Ending::Dropped => find("reason"),
+        Ending::Aborted => find("reason").or_else(|| find("text")),
+        _ => find("repeats"),
+    }?;
     let granted = find("granted").unwrap_or_default();
     let option = |name: &str, without: u16| {
         let mut pairs = granted.split(',').filter_map(|pair| pair.split_once(':'));
