@@ -50,8 +50,9 @@ fn overview(summary: &Summary) -> String {
     let endings = summary.endings.iter();
     let counts: Vec<String> =
         endings.map(|(ending, count)| format!("{count} {}", ending.word())).collect();
+    let more = if summary.clients.forgotten() > 0 { "more than " } else { "" };
     format!(
-        "{} of {}, {} to {}\n{}: {} read, {} written\n",
+        "{} of {more}{}, {} to {}\n{}: {} read, {} written\n",
         count(summary.requests(), "request"),
         count(summary.clients.len() as u64, "client"),
         time(first),

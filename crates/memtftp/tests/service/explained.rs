@@ -33,8 +33,7 @@ fn a_client_that_never_hears_us() {
     let wanted = rrq("file", &[]);
     client.ask(&wanted);
     client.send(&wanted);
-    let words = ["--single-port", "(2 times)"];
-    assert_explained(&server, 2, "reply-lost", &words[..1]);
+    assert_explained(&server, 2, "reply-lost", &["--single-port"]);
     // Another client of the same address has been served, so this one is not hopeless.
     let summary = explain(&[], &server.path("requests.log"));
     assert!(!summary.contains("no transfer of it"), "{summary}");
@@ -80,7 +79,9 @@ fn firmware_that_cannot_count_past_65535() {
     let mut last = 0;
     while last < u16::MAX {
         match client.receive() {
-            Packet::Data(block, _) if block == last.wrapping_add(1) => last = block,
+            Packet::Data(block, _) if block == last + 1 => last = block,
+            // Sent again, because this took too long.
+            Packet::Data(..) => continue,
             other => panic!("{other:?} after {last}"),
         }
         if last.is_multiple_of(WINDOW) {
@@ -112,7 +113,7 @@ fn names_that_are_not_there() {
 
 #[test]
 fn uploads_that_a_flag_would_allow() {
-    let limits = ["--memory", "1MiB", "--max-client-memory", "10kB", "--max-file", "9kB"];
+    let limits = ["--memory", "1MiB", "--max-client-memory", "9500B", "--max-file", "9kB"];
     for (flags, name, size, hint, words) in [
         (&["--uploads", "create"][..], "file", 1, "no-replace", "--uploads replace"),
         (&["--max-files", "1"], "new", 1, "too-many-files", "--max-files"),
@@ -225,6 +226,7 @@ fn explain_input(arguments: &[&str], kib: u64, input: impl Fn(&mut dyn Write) + 
     command.args(["-c", &script, BINARY]).args(arguments);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
+    let input = &input;
     let mut stdin = std::io::BufWriter::new(child.stdin.take().unwrap());
     std::thread::scope(|scope| {
         scope.spawn(move || input(&mut stdin));
