@@ -21,7 +21,9 @@ pub(crate) enum ServeError {
     Flags(#[from] FlagError),
     #[error(transparent)]
     Start(#[from] StartError),
-    #[error("what the service manager hands over cannot be used: {0}; give it ListenDatagram= alone")]
+    #[error(
+        "what the service manager hands over cannot be used: {0}; give it ListenDatagram= alone"
+    )]
     Inherited(#[source] io::Error),
     #[error("cannot listen to signals: {0}")]
     Signals(#[from] io::Error),

@@ -3,8 +3,8 @@
 //! Without one, as at a terminal, all of this does nothing.
 
 use std::net::UdpSocket;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 use std::{io, mem};

@@ -33,7 +33,13 @@ impl Builder {
     pub(crate) fn new() -> Builder {
         let listen = vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)];
         let config = Config { listen, ..Config::default() };
-        Builder { config, preload: Vec::new(), keep_records: 0, faults: None, inherited: Vec::new() }
+        Builder {
+            config,
+            preload: Vec::new(),
+            keep_records: 0,
+            faults: None,
+            inherited: Vec::new(),
+        }
     }
 
     /// Replaces all settings.

@@ -134,13 +134,17 @@ impl Hint {
                 "too many transfers at once: raise --max-sessions or --max-client-sessions, as the reason \
                  says"
             }
-            Hint::UploadsOff => "uploads are off: --uploads create or --uploads replace allows them",
+            Hint::UploadsOff => {
+                "uploads are off: --uploads create or --uploads replace allows them"
+            }
             Hint::NoReplace => "files may not be replaced: --uploads replace allows it",
             Hint::FileTooLarge => "the upload is larger than --max-file allows",
             Hint::MemoryFull => {
                 "the memory for files is full: give more with --memory, or start anew without old files"
             }
-            Hint::ClientMemoryFull => "this client's uploads hold all that --max-client-memory allows",
+            Hint::ClientMemoryFull => {
+                "this client's uploads hold all that --max-client-memory allows"
+            }
             Hint::TooManyFiles => "there are as many files as --max-files allows",
             Hint::MissingFile => {
                 "there is no file of that name: upload it, put it into the --preload directory, or \

@@ -41,7 +41,9 @@ impl fmt::Display for RunAs {
 #[non_exhaustive]
 pub enum PrivilegeError {
     /// No such user.
-    #[error("there is no user {name}: make it (useradd --system {name}) or give another with --user")]
+    #[error(
+        "there is no user {name}: make it (useradd --system {name}) or give another with --user"
+    )]
     NoUser {
         /// The name.
         name: String,

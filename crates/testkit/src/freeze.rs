@@ -6,6 +6,8 @@ use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 
+use crate::wait_for;
+
 /// A thread that stands still until this is dropped, in the thread that made it. Takes root or a
 /// process of this user's.
 #[derive(Debug)]
@@ -36,9 +38,12 @@ impl Drop for Frozen {
 /// # Panics
 /// There is none.
 pub fn thread(process: u32, name: &str) -> u32 {
-    let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
-    let mut ids = tasks.map(|task| task.unwrap().file_name().into_string().unwrap());
     let comm = |id: &str| fs::read_to_string(format!("/proc/{process}/task/{id}/comm")).unwrap();
-    let found = ids.find(|id| comm(id).trim() == name);
-    found.unwrap_or_else(|| panic!("no thread {name}")).parse().unwrap()
+    // A thread takes its name some time after it was made.
+    let found = wait_for(name, || {
+        let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        let mut ids = tasks.map(|task| task.unwrap().file_name().into_string().unwrap());
+        ids.find(|id| comm(id).trim() == name)
+    });
+    found.parse().unwrap()
 }

@@ -26,7 +26,7 @@ pub use daemon::Daemon;
 pub use freeze::{Frozen, thread};
 pub use host::Host;
 pub use log::{Line, unescape};
-pub use manager::{Manager, activated};
+pub use manager::{Manager, activated, sharing};
 pub use network::{Counts, Network};
 pub use packet::{Options, Packet, ack, data, error, request, rrq, wrq};
 pub use program::{Failed, Memtftp, Signal, read_log, signal, unprivileged};

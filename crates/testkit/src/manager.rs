@@ -1,7 +1,7 @@
 //! What a service manager does for its service: hands over sockets and hears how it goes.
 
 use std::io::ErrorKind;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::io::{FdFlags, fcntl_dupfd_cloexec, fcntl_setfd};
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 use crate::DEADLINE;
@@ -67,6 +68,20 @@ impl Manager {
     }
 }
 
+/// So many sockets that share a free port of this address.
+pub fn sharing(ip: &str, count: usize) -> Vec<UdpSocket> {
+    let bind = |port: u16| {
+        let address: SocketAddr = format!("{ip}:{port}").parse().unwrap();
+        let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None).unwrap();
+        socket.set_reuse_port(true).unwrap();
+        socket.bind(&address.into()).unwrap();
+        UdpSocket::from(socket)
+    };
+    let first = bind(0);
+    let port = first.local_addr().unwrap().port();
+    std::iter::once(first).chain((1..count).map(|_| bind(port))).collect()
+}
+
 /// Gives `start` a command that runs `program` with these sockets as a service manager hands them over
 /// (`sd_listen_fds(3)`).
 ///
@@ -83,11 +98,13 @@ pub fn activated<T>(
         fcntl_setfd(&copy, FdFlags::empty()).unwrap();
         copy
     };
-    assert!(sockets.len() <= 7, "a shell can move descriptors to 3 to 9");
+    assert!(sockets.len() <= 7, "the copies are not in the way");
     let copies: Vec<OwnedFd> = sockets.iter().map(inherit).collect();
-    let moves = copies.iter().zip(3..).map(|(copy, to)| format!("exec {to}<&{}; ", copy.as_raw_fd()));
+    let moves =
+        copies.iter().zip(3..).map(|(copy, to)| format!("exec {to}<&{}; ", copy.as_raw_fd()));
     let moves: String = moves.collect();
-    let mut command = Command::new("sh");
+    // Other shells know the descriptors 0 to 9 only.
+    let mut command = Command::new("bash");
     command.env("LISTEN_FDS", sockets.len().to_string());
     command.arg("-c").arg(format!("{moves}export LISTEN_PID=$$; exec \"$0\" \"$@\""));
     command.arg(program.as_ref());

@@ -267,13 +267,7 @@ impl Socket {
         Ok(Socket::new(inner, v6, local, set, options.io))
     }
 
-    fn new(
-        inner: socket2::Socket,
-        v6: bool,
-        local: SocketAddr,
-        set: Settings,
-        io: Io,
-    ) -> Socket {
+    fn new(inner: socket2::Socket, v6: bool, local: SocketAddr, set: Settings, io: Io) -> Socket {
         let Settings { coalesced, segmentation, buffers } = set;
         let fixed = (!local.ip().is_unspecified()).then(|| Arrival::at(local.ip()));
         Socket { inner, v6, fixed, coalesced, segmentation, io, local, buffers }

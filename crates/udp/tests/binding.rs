@@ -97,7 +97,11 @@ fn a_socket_that_was_bound_by_another_is_set_up_like_ours() {
             assert_eq!(socket.local_addr().port(), port);
             let socket = std::sync::Arc::new(socket);
             let before = receive_one(&socket);
-            assert_eq!((before.payload.as_slice(), before.directed), (&b"before"[..], true), "{ip}");
+            assert_eq!(
+                (before.payload.as_slice(), before.directed),
+                (&b"before"[..], true),
+                "{ip}"
+            );
             client(peer).send_to(b"after", to).unwrap();
             let after = receive_one(&socket);
             assert_eq!((after.local, after.directed), (Some(to.ip()), true), "{ip}");

@@ -11,7 +11,8 @@ use clap::{Args, ValueEnum, value_parser};
 use ipnet::IpNet;
 use memtftp_server::{
     Access, Config, DEFAULT_MAX_CLIENT_SESSIONS, DEFAULT_MAX_FILES, DEFAULT_MAX_SESSIONS,
-    DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, Gso, Io, LogFormat, LogTarget, RequestLogConfig, RunAs, Uploads,
+    DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, Gso, Io, LogFormat, LogTarget, RequestLogConfig, RunAs,
+    Uploads,
 };
 use thiserror::Error;
 

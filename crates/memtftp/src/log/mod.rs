@@ -36,11 +36,8 @@ pub(crate) fn run(flags: &LogFlags) -> Result<(), LogError> {
         let mut source = open(path).map_err(unreadable)?;
         read(&mut *source, path, flags.since, &mut summary).map_err(unreadable)?;
     }
-    let text = if flags.json {
-        format!("{:#}\n", json::object(&summary))
-    } else {
-        report::text(&summary)
-    };
+    let text =
+        if flags.json { format!("{:#}\n", json::object(&summary)) } else { report::text(&summary) };
     match io::stdout().write_all(text.as_bytes()) {
         // As with `memtftp log FILE | head`.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

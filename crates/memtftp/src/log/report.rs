@@ -188,7 +188,8 @@ fn caveats(summary: &Summary) -> String {
         if unread.count > 0 {
             let more = if unread.count > unread.first.len() as u64 { ", ..." } else { "" };
             let lines = count(unread.count, "line");
-            let _ = writeln!(text, "\n{lines} passed over, {what}: {}{more}", unread.first.join(", "));
+            let _ =
+                writeln!(text, "\n{lines} passed over, {what}: {}{more}", unread.first.join(", "));
         }
     }
     text

@@ -44,7 +44,8 @@ impl<K: Hash + Ord + Clone> Tally<K> {
 
     /// Keys with their counts, the most frequent first.
     pub(crate) fn sorted(&self) -> Vec<(&K, u64)> {
-        let mut all: Vec<(&K, u64)> = self.counts.iter().map(|(key, count)| (key, *count)).collect();
+        let mut all: Vec<(&K, u64)> =
+            self.counts.iter().map(|(key, count)| (key, *count)).collect();
         all.sort_by_key(|(key, count)| (Reverse(*count), *key));
         all
     }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use testkit::{Memtftp, Raw, read_log};
+use testkit::{Memtftp, Raw, read_log, wait_for};
 
 use crate::{BINARY, explain};
 
@@ -27,6 +27,7 @@ fn a_full_disk_is_told_once_and_counted_and_transfers_go_on() {
     let (server, disk) = on_small_disk(directory.path());
     let mut client = Raw::new(server.address());
     client.put("file", b"content", &[]).unwrap();
+    wait_for("the first line", || (!read_log(&disk.join("requests.log")).is_empty()).then_some(()));
 
     let filler = disk.join("filler");
     let mut file = OpenOptions::new().create(true).append(true).open(&filler).unwrap();

@@ -64,11 +64,11 @@ fn port_69_is_served_by_nobody() {
     assert_eq!(fs::metadata(&path).unwrap().uid(), 65_534);
 }
 
-/// As with a file system or a parent that keeps the capabilities of who leaves root.
+/// Whose parent has set that capabilities stay with who leaves root.
 #[test]
 fn capabilities_do_not_outlive_root_where_the_system_would_keep_them() {
     let host = Host::new();
-    let keep = "--securebits=+no_setuid_fixup,+keep_caps";
+    let keep = "--securebits=+no_setuid_fixup";
     let flags = ["--listen", "127.0.0.1:69", "--user", "nobody:nogroup"];
     let server = Memtftp::start(root(&host, &[keep]), &flags);
     assert_powerless(&server, "65534");
@@ -109,7 +109,10 @@ fn a_log_that_the_user_may_not_write_ends_the_start() {
     let log = closed.path().join("requests.log");
     let flags = ["--user", "nobody", "--request-log", log.to_str().unwrap()];
     let line = refused(Command::new(BINARY), &flags);
-    assert!(line.contains("Permission denied") && line.contains("the user of the server"), "{line}");
+    assert!(
+        line.contains("Permission denied") && line.contains("the user of the server"),
+        "{line}"
+    );
     assert!(!log.exists());
 }
 

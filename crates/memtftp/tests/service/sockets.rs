@@ -1,36 +1,25 @@
 //! Sockets that a service manager has bound.
 
+use std::fs::{self, DirEntry};
 use std::net::{SocketAddr, UdpSocket};
 
-use testkit::{Memtftp, Packet, Raw, activated, bytes, rrq};
+use testkit::{Memtftp, Packet, Raw, activated, bytes, rrq, sharing, wait_for};
 
 use crate::BINARY;
 
-/// So many sockets that share a free port of this address.
-fn group(ip: &str, count: usize) -> Vec<UdpSocket> {
-    let bind = |port: u16| {
-        let address: SocketAddr = format!("{ip}:{port}").parse().unwrap();
-        let domain = socket2::Domain::for_address(address);
-        let socket = socket2::Socket::new(domain, socket2::Type::DGRAM, None).unwrap();
-        socket.set_reuse_port(true).unwrap();
-        socket.bind(&address.into()).unwrap();
-        UdpSocket::from(socket)
-    };
-    let first = bind(0);
-    let port = first.local_addr().unwrap().port();
-    std::iter::once(first).chain((1..count).map(|_| bind(port))).collect()
-}
-
 /// So many sockets of each address.
 fn groups(counts: [(&str, usize); 2]) -> Vec<UdpSocket> {
-    counts.into_iter().flat_map(|(ip, count)| group(ip, count)).collect()
+    counts.into_iter().flat_map(|(ip, count)| sharing(ip, count)).collect()
 }
 
-fn workers(server: &Memtftp) -> usize {
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
-    let comm = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm"));
-    let names = tasks.map(|task| comm(task.unwrap()).unwrap());
-    names.filter(|name| name.starts_with("worker-")).count()
+/// It has as many workers, once each has taken its name.
+fn assert_workers(server: &Memtftp, count: usize) {
+    let comm = |task: DirEntry| fs::read_to_string(task.path().join("comm")).unwrap();
+    wait_for("the workers", || {
+        let tasks = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
+        let names = tasks.map(|task| comm(task.unwrap()));
+        (names.filter(|name| name.starts_with("worker-")).count() == count).then_some(())
+    });
 }
 
 /// A server with these sockets, which count more than the port that it is given.
@@ -51,10 +40,10 @@ fn use_it(server: SocketAddr) {
 #[test]
 fn one_socket_is_for_one_worker() {
     for ip in ["127.0.0.1", "0.0.0.0", "[::]", "[::1]"] {
-        let sockets = group(ip, 1);
+        let sockets = sharing(ip, 1);
         let server = serve(&sockets, &[]);
         assert_eq!(server.address().port(), sockets[0].local_addr().unwrap().port());
-        assert_eq!(workers(&server), 1);
+        assert_workers(&server, 1);
         drop(sockets);
         use_it(server.address());
         server.stop();
@@ -65,7 +54,7 @@ fn one_socket_is_for_one_worker() {
 fn several_sockets_of_a_port_are_for_as_many_workers() {
     for flags in [&[][..], &["--single-port"]] {
         let server = serve(&groups([("127.0.0.1", 3), ("127.0.0.2", 3)]), flags);
-        assert_eq!(workers(&server), 3);
+        assert_workers(&server, 3);
         let addresses = server.addresses();
         assert_eq!(addresses.len(), 2, "{addresses:?}");
         addresses.into_iter().for_each(use_it);
@@ -77,7 +66,7 @@ fn several_sockets_of_a_port_are_for_as_many_workers() {
 #[test]
 fn a_request_that_came_before_the_start_is_answered() {
     for ip in ["127.0.0.1", "0.0.0.0", "[::]"] {
-        let sockets = group(ip, 1);
+        let sockets = sharing(ip, 1);
         let port = sockets[0].local_addr().unwrap().port();
         let mut client = Raw::new(SocketAddr::from(([127, 0, 0, 1], port)));
         client.send(&rrq("none", &[]));
@@ -97,7 +86,7 @@ fn refused(sockets: &[UdpSocket], flags: &[&str]) -> String {
 
 #[test]
 fn sockets_that_do_not_fit_are_refused_with_what_to_write() {
-    let line = refused(&group("127.0.0.1", 1), &["--workers", "2"]);
+    let line = refused(&sharing("127.0.0.1", 1), &["--workers", "2"]);
     assert!(line.contains("ReusePort=yes") && line.contains("--workers"), "{line}");
     let line = refused(&groups([("127.0.0.1", 2), ("127.0.0.2", 1)]), &[]);
     assert!(line.contains("127.0.0.2") && line.contains("as many"), "{line}");

@@ -117,9 +117,8 @@ impl LoggedRequest {
 type Pairs<'a> = Vec<(Cow<'a, str>, Cow<'a, str>)>;
 
 fn read(pairs: &Pairs<'_>) -> Option<LogLine> {
-    let find = |wanted: &str| {
-        pairs.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.as_ref())
-    };
+    let find =
+        |wanted: &str| pairs.iter().find(|(key, _)| key == wanted).map(|(_, value)| value.as_ref());
     let text = |key: &str| find(key).unwrap_or_default().to_owned();
     // Absent is 0, but what is there has to be a number.
     let number = |key: &str| find(key).map_or(Some(0), |value| value.parse::<u64>().ok());
@@ -236,7 +235,10 @@ mod tests {
         let read = request(READ);
         assert_eq!(read.time, "2026-03-01T12:00:00.5Z".parse::<Timestamp>().unwrap().into());
         assert_eq!((read.kind, read.ending), (Kind::Read, Ending::Ok));
-        assert_eq!((read.client.to_string().as_str(), read.file.as_str()), ("192.0.2.7:2000", r#"boot\\my "file"#));
+        assert_eq!(
+            (read.client.to_string().as_str(), read.file.as_str()),
+            ("192.0.2.7:2000", r#"boot\\my "file"#)
+        );
         assert_eq!((read.blksize, read.windowsize, read.has_options), (1428, 1, true));
         assert_eq!((read.bytes, read.blocks, read.retransmissions, read.repeats), (1234, 1, 2, 1));
         assert_eq!((read.duration.as_micros(), read.hint()), (12_345, None));
