@@ -96,7 +96,7 @@ fn section(summary: &Summary, cause: &Cause, finding: &Finding) -> String {
     let clients = list(&finding.clients, |client| format!("{client}{}", never(client)));
     let _ = writeln!(text, "  clients  {clients}");
     if finding.files.len() > 0 {
-        let _ = writeln!(text, "  files    {}", list(&finding.files, |file| shown(file)));
+        let _ = writeln!(text, "  files    {}", list(&finding.files, shown));
     }
     text
 }
