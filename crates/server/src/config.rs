@@ -239,10 +239,16 @@ fn covers(wide: &SocketAddr, address: &SocketAddr) -> bool {
     wide.port() != 0 && wide.port() == address.port() && (every || wide.ip() == address.ip())
 }
 
+/// What a system is taken to have that does not tell, such as an empty root without `/proc`.
+const UNTOLD_MEMORY: u64 = 1 << 30;
+
 /// A quarter of what this machine or container has.
 fn default_memory() -> u64 {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
+    if system.total_memory() == 0 {
+        return UNTOLD_MEMORY / 4;
+    }
     let container = system.cgroup_limits().map(|limits| limits.total_memory);
     let total = system.total_memory();
     container.filter(|limit| *limit > 0).map_or(total, |limit| limit.min(total)) / 4

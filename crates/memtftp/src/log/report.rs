@@ -31,13 +31,16 @@ pub(crate) fn text(summary: &Summary) -> String {
     if findings.is_empty() && summary.requests() > 0 {
         text.push_str("Nothing went wrong.\n");
     }
-    text.push_str(&failures("clients with failures", &summary.failed_clients, |client| {
-        let causes = causes_of(&summary.client_causes, client);
-        (format!(" of {}", summary.clients.get(client)), causes)
-    }));
-    text.push_str(&failures("files with failures", &summary.failed_files, |file| {
-        (String::new(), causes_of(&summary.file_causes, file))
-    }));
+    // With one cause its section has said it all.
+    if findings.iter().filter(|(_, finding)| finding.failed).count() > 1 {
+        text.push_str(&failures("clients with failures", &summary.failed_clients, |client| {
+            let causes = causes_of(&summary.client_causes, client);
+            (format!(" of {}", summary.clients.get(client)), causes)
+        }));
+        text.push_str(&failures("files with failures", &summary.failed_files, |file| {
+            (String::new(), causes_of(&summary.file_causes, file))
+        }));
+    }
     text.push_str(&slowest(summary));
     text.push_str(&caveats(summary));
     text

@@ -73,6 +73,8 @@ pub(crate) enum Cause {
 #[derive(Debug)]
 pub(crate) struct Finding {
     pub(crate) requests: u64,
+    /// One of them failed.
+    pub(crate) failed: bool,
     pub(crate) last: SystemTime,
     pub(crate) clients: Tally<IpAddr>,
     pub(crate) files: Tally<String>,
@@ -169,6 +171,7 @@ impl Summary {
         };
         self.findings.entry(cause).or_insert_with(|| Finding {
             requests: 0,
+            failed: false,
             last: time,
             clients: Tally::new(MAX_KEYS_OF_CAUSE),
             files: Tally::new(MAX_KEYS_OF_CAUSE),
@@ -179,6 +182,7 @@ impl Summary {
 impl Finding {
     fn add(&mut self, client: IpAddr, request: &LoggedRequest) {
         self.requests += 1;
+        self.failed |= request.ending.is_failure();
         self.last = self.last.max(request.time);
         self.clients.add(&client);
         if request.kind != Kind::Unrecognized {
