@@ -35,11 +35,17 @@ pub(crate) fn run(flags: ServeFlags) -> Result<(), ServeError> {
     // Before the start, so that no signal finds the process without its handlers.
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
     let inherited = service::sockets().map_err(ServeError::Inherited)?;
+    let given = inherited.len();
     let mut builder = Server::builder().config(plan.config).inherit(inherited);
     for directory in plan.preload {
         builder = builder.preload(directory);
     }
     let server = Arc::new(builder.start()?);
+    if given > 0 {
+        tracing::info!(
+            "{given} listening sockets were handed over: --listen and --port do not count"
+        );
+    }
     eprint!("{}", banner::text(&server));
 
     let handle = signals.handle();

@@ -19,12 +19,6 @@ use sd_notify::NotifyState;
 /// One of them is no UDP socket.
 pub(crate) fn sockets() -> io::Result<Vec<UdpSocket>> {
     let mut given = ListenFd::from_env();
-    if given.len() > 0 {
-        tracing::info!(
-            "{} sockets were handed over: --listen and --port do not count",
-            given.len()
-        );
-    }
     let all = (0..given.len()).map(|at| given.take_udp_socket(at));
     all.filter_map(Result::transpose).collect()
 }
