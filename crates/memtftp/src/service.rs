@@ -26,7 +26,11 @@ pub(crate) fn sockets() -> io::Result<Vec<UdpSocket>> {
 /// Requests are answered from now on.
 pub(crate) fn ready(server: &Server) {
     let addresses: Vec<String> = server.listening().iter().map(ToString::to_string).collect();
-    let status = format!("serving {} files on {}", server.names().len(), addresses.join(" "));
+    let files = match server.names().len() {
+        1 => "1 file".to_owned(),
+        count => format!("{count} files"),
+    };
+    let status = format!("serving {files} on {}", addresses.join(" "));
     tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
 }
 
