@@ -97,6 +97,7 @@ mod access;
 mod arrivals;
 mod builder;
 mod config;
+mod ending;
 mod faults;
 mod hint;
 mod inherited;
@@ -119,8 +120,9 @@ pub use config::{
     Config, ConfigError, DEFAULT_MAX_CLIENT_SESSIONS, DEFAULT_MAX_FILES, DEFAULT_MAX_SESSIONS,
     DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, Uploads,
 };
+pub use ending::Ending;
 pub use faults::{Fault, FaultPlan, Packets};
-pub use hint::{Ending, Hint};
+pub use hint::Hint;
 pub use inherited::InheritedError;
 pub use memtftp_proto::{DropReason, ErrorCode, Kind, Mode, Opcode, Outcome, Refusal};
 pub use memtftp_store::{AppendError, Name, NameError, Version};

@@ -9,7 +9,8 @@ use memtftp_proto::Kind;
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::hint::{Ending, Facts, Hint};
+use crate::ending::Ending;
+use crate::hint::{Facts, Hint};
 
 /// A line of the request log, of either format.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,7 +7,8 @@ use memtftp_proto::{DropReason, Kind, Outcome, Record};
 
 use super::LogFormat;
 use super::text::{cut, escape, escape_option, quote};
-use crate::hint::{Ending, Facts, Hint};
+use crate::ending::Ending;
+use crate::hint::{Facts, Hint};
 
 /// How much of a datagram that is no request is shown, in bytes.
 const SHOWN: usize = 32;
