@@ -111,30 +111,31 @@ impl Hint {
     pub fn advice(self) -> &'static str {
         match self {
             Hint::ReplyLost => {
-                "the client repeats its request, so it never hears our replies: a firewall or NAT drops \
-                 them; try --single-port, or --transfer-ports and a rule for those ports"
+                "the client repeats its request, so it never hears our replies: a firewall or NAT \
+                 drops them; try --single-port, or --transfer-ports and a rule for those ports"
             }
             Hint::NoAnswer => {
-                "the client asked once and was never heard again: it was switched off or only wanted \
-                 the size, or a firewall drops our replies (try --single-port), or the path drops large \
-                 packets (try --max-blksize 1024)"
+                "the client asked once and was never heard again: it was switched off or only \
+                 wanted the size, or a firewall drops our replies (try --single-port), or the path \
+                 drops large packets (try --max-blksize 1024)"
             }
             Hint::BlockLimit => {
-                "the client cannot count blocks beyond 65,535 (some: 32,767): let it ask for a larger \
-                 blksize, or give it a smaller file"
+                "the client cannot count blocks beyond 65,535 (some: 32,767): let it ask for a \
+                 larger blksize, or give it a smaller file"
             }
             Hint::OptionsRefused => {
-                "the client does not like the options that it was granted: try --max-windowsize 1, then \
-                 --max-blksize 512"
+                "the client does not like the options that it was granted: try --max-windowsize 1, \
+                 then --max-blksize 512"
             }
             Hint::WentSilent => {
-                "the client fell silent in the middle of the file: it was switched off or reset, lost \
-                 its link, or has a shorter patience than the network needs; look at its console"
+                "the client fell silent in the middle of the file: it was switched off or reset, \
+                 lost its link, or has a shorter patience than the network needs; look at its \
+                 console"
             }
             Hint::NotServed => "the client's network is not served: add it with --allow CIDR",
             Hint::Busy => {
-                "too many transfers at once: raise --max-sessions or --max-client-sessions, as the reason \
-                 says"
+                "too many transfers at once: raise --max-sessions or --max-client-sessions, as the \
+                 reason says"
             }
             Hint::UploadsOff => {
                 "uploads are off: --uploads create or --uploads replace allows them"
@@ -142,7 +143,8 @@ impl Hint {
             Hint::NoReplace => "files may not be replaced: --uploads replace allows it",
             Hint::FileTooLarge => "the upload is larger than --max-file allows",
             Hint::MemoryFull => {
-                "the memory for files is full: give more with --memory, or start anew without old files"
+                "the memory for files is full: give more with --memory, or start anew without old \
+                 files"
             }
             Hint::ClientMemoryFull => {
                 "this client's uploads hold all that --max-client-memory allows"
@@ -154,16 +156,17 @@ impl Hint {
             }
             Hint::Loss => {
                 "more than one packet in 20 had to be sent again: look for a bad cable, a duplex \
-                 mismatch, a full switch; a smaller --max-windowsize helps a client that is too slow"
+                 mismatch, a full switch; a smaller --max-windowsize helps a client that is too \
+                 slow"
             }
             Hint::SmallBlocks => {
-                "a large file travels in blocks of 512 bytes: let the client ask for blksize 1468 (some \
-                 firmware has a setting), or raise --max-blksize if you have set it; a chain-loader such \
-                 as iPXE does it by itself"
+                "a large file travels in blocks of 512 bytes: let the client ask for blksize 1468 \
+                 (some firmware has a setting), or raise --max-blksize if you have set it; a \
+                 chain-loader such as iPXE does it by itself"
             }
             Hint::NotARequest => {
-                "something that is no TFTP request comes to the listening port: a scan, or a client with \
-                 a wrong port"
+                "something that is no TFTP request comes to the listening port: a scan, or a \
+                 client with a wrong port"
             }
         }
     }
