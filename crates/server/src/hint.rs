@@ -17,6 +17,9 @@ const LOSS_SHARE: u64 = 20;
 /// unsigned numbers of 16 bits and does not go on at 0.
 const BLOCK_LIMITS: [u64; 2] = [32_767, 65_535];
 
+/// So far before a limit of block numbers an end is not blamed on it, however large the window.
+const MAX_BEHIND: u64 = 1_024;
+
 /// The error code of a client that does not want the options of our OACK (RFC 2347).
 const OPTIONS_REFUSED: u16 = 8;
 
@@ -259,7 +262,7 @@ fn of_failure(facts: &Facts<'_>) -> Option<Hint> {
     let silent = facts.ending == Ending::Timeout;
     let refuses_options = facts.has_options && facts.code == Some(OPTIONS_REFUSED);
     // The last acknowledgement may be a window behind the last block.
-    let behind = u64::from(facts.windowsize);
+    let behind = u64::from(facts.windowsize).min(MAX_BEHIND);
     let at_limit = |limit: &u64| (limit.saturating_sub(behind)..=limit + 1).contains(&facts.blocks);
     match facts.blocks {
         0 if silent && facts.repeats > 0 => Some(Hint::ReplyLost),

@@ -52,6 +52,8 @@ fn firmware_that_cannot_count_on_ends_at_the_limit() {
     }
     let window = Facts { windowsize: 64, ..read(Ending::Timeout, 65_472) };
     assert_eq!(Hint::of(&window), Some(Hint::BlockLimit));
+    let huge = Facts { windowsize: 32_767, ..read(Ending::Timeout, 5_000) };
+    assert_eq!(Hint::of(&huge), Some(Hint::WentSilent));
     assert_eq!(Hint::of(&read(Ending::Ok, 65_535)), Some(Hint::SmallBlocks));
     assert_eq!(Hint::of(&Facts { blksize: 1428, ..read(Ending::Ok, 65_535) }), None);
 }
