@@ -21,6 +21,8 @@ pub(crate) fn object(summary: &Summary) -> Value {
             "outcome": if let Cause::Said(ending, _) = cause { Some(ending.word()) } else { None },
             "text": said,
             "requests": finding.requests,
+            "blocks": finding.blocks,
+            "retransmissions": finding.retransmissions,
             "last": time(finding.last),
             "clients": counts(&finding.clients),
             "files": counts(&finding.files),

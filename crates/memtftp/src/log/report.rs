@@ -91,6 +91,10 @@ fn section(summary: &Summary, cause: &Cause, finding: &Finding) -> String {
         time(finding.last),
         wrapped(advice)
     );
+    if *cause == Cause::Hint(Hint::Loss) {
+        let (again, blocks) = (finding.retransmissions, finding.blocks);
+        let _ = writeln!(text, "  lost     {again} packets sent again for {blocks} blocks");
+    }
     let never = |client: &IpAddr| {
         let silent = matches!(cause, Cause::Hint(Hint::ReplyLost | Hint::NoAnswer));
         let never = silent && summary.served.get(client) == 0;

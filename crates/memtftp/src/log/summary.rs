@@ -75,6 +75,9 @@ pub(crate) struct Finding {
     pub(crate) requests: u64,
     /// One of them failed.
     pub(crate) failed: bool,
+    pub(crate) blocks: u64,
+    /// Packets that were sent again.
+    pub(crate) retransmissions: u64,
     pub(crate) last: SystemTime,
     pub(crate) clients: Tally<IpAddr>,
     pub(crate) files: Tally<String>,
@@ -172,6 +175,8 @@ impl Summary {
         self.findings.entry(cause).or_insert_with(|| Finding {
             requests: 0,
             failed: false,
+            blocks: 0,
+            retransmissions: 0,
             last: time,
             clients: Tally::new(MAX_KEYS_OF_CAUSE),
             files: Tally::new(MAX_KEYS_OF_CAUSE),
@@ -183,6 +188,8 @@ impl Finding {
     fn add(&mut self, client: IpAddr, request: &LoggedRequest) {
         self.requests += 1;
         self.failed |= request.ending.is_failure();
+        self.blocks = self.blocks.saturating_add(request.blocks);
+        self.retransmissions = self.retransmissions.saturating_add(request.retransmissions);
         self.last = self.last.max(request.time);
         self.clients.add(&client);
         if request.kind != Kind::Unrecognized {

@@ -173,7 +173,7 @@ fn a_client_that_loses_much() {
     client.reply(&ack(32));
     while !matches!(client.receive(), Packet::Data(41, _)) {}
     client.reply(&ack(41));
-    assert_explained(&server, 3, "loss", &["cable"]);
+    assert_explained(&server, 3, "loss", &["cable", "packets sent again for 41 blocks"]);
 }
 
 #[test]
