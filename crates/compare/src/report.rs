@@ -235,7 +235,10 @@ fn foreign(text: &mut String, results: &Results) {
             let Some(runs) = results.foreign.get(&(index, kind)) else { return "-".to_owned() };
             let seconds: Vec<f64> = runs.iter().map(|run| run.0).collect();
             let costs: Vec<f64> = runs.iter().map(|run| run.1).collect();
-            format!("{:.3} s, {:.2} us", median(&seconds), median(&costs))
+            match median(&costs) {
+                cost if cost.is_nan() => format!("{:.3} s", median(&seconds)),
+                cost => format!("{:.3} s, {cost:.2} us", median(&seconds)),
+            }
         });
     }
 }

@@ -85,7 +85,8 @@ impl Places {
             Kind::Memtftp => command
                 .args(["serve", "--listen", "127.0.0.1:69", "--workers", "1", "--preload"])
                 .arg(root)
-                .args(["--request-log", "/dev/null", "--max-sessions", "200000"]),
+                .args(["--request-log", "/dev/null"])
+                .args(["--max-sessions", "200000", "--max-half-open", "200000"]),
             Kind::Reference => command.arg("127.0.0.1:69").arg(self.root.join(file.name)),
             Kind::Dnsmasq => command
                 .args(["--keep-in-foreground", "--conf-file=/dev/null", "--port=0", "--user=root"])

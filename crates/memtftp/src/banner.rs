@@ -12,15 +12,18 @@ const MAX_LISTED: usize = 8;
 
 /// Where it answers, what it may hold, who is served, and how to try it.
 pub(crate) fn text(server: &Server) -> String {
-    let lines = [
+    let mut lines = vec![
         ("listening", listening(server)),
         ("transfers", transfers(server)),
         ("memory", memory(server)),
         ("clients", format!("{} (--allow changes it)", server.config().access)),
         ("uploads", uploads(server.config().uploads).to_owned()),
         ("request log", request_log(server)),
-        ("try it", try_it(server)),
     ];
+    if let Some(path) = &server.config().status_socket {
+        lines.push(("status", format!("at {}", path.display())));
+    }
+    lines.push(("try it", try_it(server)));
     let mut text = format!("memtftp {}\n", env!("CARGO_PKG_VERSION"));
     for (what, value) in lines {
         let _ = writeln!(text, "  {what:<12} {value}");

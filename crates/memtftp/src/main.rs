@@ -2,6 +2,7 @@
 
 mod banner;
 mod bench;
+mod check;
 mod cli;
 mod exit;
 mod interrupt;
@@ -10,10 +11,12 @@ mod manual;
 mod progress;
 mod serve;
 mod service;
+mod settings;
+mod status;
 mod transfer;
 
 use std::env;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -49,6 +52,11 @@ fn run() -> Result<(), Failure> {
         .init();
     match cli.command {
         Command::Serve(flags) => serve::run(*flags).map_err(|error| error.to_string())?,
+        Command::Check(flags) => {
+            let text = check::run(&flags).map_err(|error| error.to_string())?;
+            io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())?;
+        }
+        Command::Status(flags) => status::run(&flags).map_err(|error| error.to_string())?,
         Command::Bench(flags) => bench::run(&flags)?,
         Command::Get(flags) => transfer::get(&flags)?,
         Command::Put(flags) => transfer::put(&flags)?,

@@ -1,24 +1,25 @@
 //! `memtftp serve`.
 
-use std::io;
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use memtftp_server::{Server, StartError};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use memtftp_server::{ReloadError, Reloaded, Server, StartError};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use thiserror::Error;
 
 use crate::banner;
-use crate::cli::{FlagError, ServeFlags};
+use crate::cli::ServeFlags;
 use crate::service::{self, Watchdog};
+use crate::settings::{Plan, SettingsError, plan};
 
 /// Why the server did not run. The text says what to type.
 #[derive(Debug, Error)]
 pub(crate) enum ServeError {
     #[error(transparent)]
-    Flags(#[from] FlagError),
+    Settings(#[from] SettingsError),
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(
@@ -29,11 +30,20 @@ pub(crate) enum ServeError {
     Signals(#[from] io::Error),
 }
 
+/// Why everything stays as it was.
+#[derive(Debug, Error)]
+enum NotReloaded {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error(transparent)]
+    Server(#[from] ReloadError),
+}
+
 /// Serves until a signal ends it.
 pub(crate) fn run(flags: ServeFlags) -> Result<(), ServeError> {
-    let plan = flags.plan()?;
+    let plan = read(&flags)?;
     // Before the start, so that no signal finds the process without its handlers.
-    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])?;
     let inherited = service::sockets().map_err(ServeError::Inherited)?;
     let given = inherited.len();
     let mut builder = Server::builder().config(plan.config).inherit(inherited);
@@ -49,10 +59,9 @@ pub(crate) fn run(flags: ServeFlags) -> Result<(), ServeError> {
     eprint!("{}", banner::text(&server));
 
     let handle = signals.handle();
-    let served = Arc::clone(&server);
-    let obeying = thread::Builder::new()
-        .name("signals".into())
-        .spawn(move || obey(signals, &served, plan.drain))?;
+    let commands = Commands { flags, server: Arc::clone(&server), drain: plan.drain };
+    let obeying =
+        thread::Builder::new().name("signals".into()).spawn(move || commands.obey(signals))?;
     let watchdog = Watchdog::start(&server)?;
     service::ready(&server);
     server.wait();
@@ -66,23 +75,58 @@ pub(crate) fn run(flags: ServeFlags) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// The first SIGTERM or Ctrl-C lets transfers finish, the second does not; SIGHUP reopens the
-/// request log.
-fn obey(mut signals: Signals, server: &Server, drain: Duration) {
-    let mut stopping = false;
-    for signal in signals.forever() {
-        if signal == SIGHUP {
-            tracing::debug!("opening the request log again");
-            service::reloading();
-            server.reopen_request_log();
-            service::ready(server);
-        } else if std::mem::replace(&mut stopping, true) {
-            tracing::info!("stopping now");
-            server.abort();
-        } else {
-            tracing::info!("stopping: transfers have {drain:?} to finish; again stops at once");
-            service::stopping();
-            server.drain(drain);
+fn read(flags: &ServeFlags) -> Result<Plan, SettingsError> {
+    plan(&flags.settings, flags.config.as_deref())
+}
+
+/// What signals make the server do.
+struct Commands {
+    flags: ServeFlags,
+    server: Arc<Server>,
+    drain: Duration,
+}
+
+impl Commands {
+    /// The first SIGTERM or Ctrl-C lets transfers finish, the second does not; SIGHUP opens the request
+    /// log again, and reads the configuration file and what has changed in the preloaded directories;
+    /// SIGUSR1 prints the status.
+    fn obey(mut self, mut signals: Signals) {
+        let mut stopping = false;
+        for signal in signals.forever() {
+            if signal == SIGHUP {
+                service::reloading();
+                self.server.reopen_request_log();
+                match self.reload() {
+                    Ok(reloaded) => tell(&reloaded),
+                    Err(error) => tracing::error!("not reloaded, all stays as it was: {error}"),
+                }
+                service::ready(&self.server);
+            } else if signal == SIGUSR1 {
+                let _ = write!(io::stderr(), "{}", self.server.status());
+            } else if std::mem::replace(&mut stopping, true) {
+                tracing::info!("stopping now");
+                self.server.abort();
+            } else {
+                let drain = self.drain;
+                tracing::info!("stopping: transfers have {drain:?} to finish; again stops at once");
+                service::stopping();
+                self.server.drain(drain);
+            }
         }
+    }
+
+    fn reload(&mut self) -> Result<Reloaded, NotReloaded> {
+        let plan = read(&self.flags)?;
+        let reloaded = self.server.reload(plan.config, &plan.preload)?;
+        self.drain = plan.drain;
+        Ok(reloaded)
+    }
+}
+
+fn tell(reloaded: &Reloaded) {
+    let Reloaded { loaded, gone, kept } = reloaded;
+    tracing::info!("reloaded: {loaded} files loaded, {gone} gone");
+    if !kept.is_empty() {
+        tracing::warn!("not changed before the next start: {}", kept.join(", "));
     }
 }

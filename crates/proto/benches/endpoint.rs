@@ -26,7 +26,11 @@ impl Files for OneFile {
         Ok(())
     }
 
-    fn limits(&self, _: &FileRequest<'_>) -> Limits {
+    fn read_limits(&self, _: &FileRequest<'_>, _: &Arc<[u8]>) -> Limits {
+        Limits::NONE
+    }
+
+    fn write_limits(&self, _: &FileRequest<'_>, (): &()) -> Limits {
         Limits::NONE
     }
 
@@ -63,6 +67,7 @@ impl Load {
                 SocketRole::Listening { transfers: vec![SocketId(1)] },
                 SocketRole::Transfer,
             ],
+            max_half_open: clients,
             ..Config::default()
         };
         let endpoint = Endpoint::new(config, OneFile(Arc::clone(file)));

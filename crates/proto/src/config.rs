@@ -94,6 +94,23 @@ pub struct Config {
     pub max_sessions: usize,
     /// Live sessions of one client address; a request over it is refused as busy.
     pub max_sessions_per_client: usize,
+    /// Live sessions of writes; a write request over it is refused as busy.
+    pub max_uploads: usize,
+    /// Half-open sessions: those whose client has not answered our first packet yet, also while they
+    /// wait for storage. For a request over it the oldest of them ends, and its client is not told.
+    ///
+    /// Nobody is refused, since who fills this with forged requests never answers, while a client
+    /// that lives answers within a round trip: it has its place for as long as it takes to fill all.
+    /// One whose place was taken repeats its request and begins again.
+    pub max_half_open: usize,
+    /// Half-open sessions of one client address; a request over it is refused as busy.
+    pub max_half_open_per_client: usize,
+    /// New requests of one client address, a second; as many may come at once. What is over it is
+    /// dropped: a client repeats its request, and an ERROR would make it give up, or ask again at once.
+    pub max_requests_per_client: u32,
+    /// How long a transfer may take; then it ends with an ERROR, up to 4 s late. One that waits for
+    /// storage is left alone.
+    pub max_transfer_time: Duration,
     /// How long a finished session is remembered at least, so that a repeated last block is
     /// acknowledged again and late packets are not mistaken for strangers.
     pub linger: Duration,
@@ -117,6 +134,11 @@ impl Default for Config {
             timing: Timing::default(),
             max_sessions: 100_000,
             max_sessions_per_client: 4_096,
+            max_uploads: 16_384,
+            max_half_open: 32_768,
+            max_half_open_per_client: 8_192,
+            max_requests_per_client: 5_000,
+            max_transfer_time: Duration::from_secs(4 * 3_600),
             linger: Duration::from_secs(10),
             max_lingering: 4_096,
             stray_answers_per_second: 100,

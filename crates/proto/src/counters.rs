@@ -1,4 +1,7 @@
-//! What was dropped: we said nothing, so it is counted.
+//! What became of requests and packets, in numbers.
+
+use crate::record::{Kind, Outcome, Record};
+use crate::refusal::RefusalReason;
 
 /// Why a datagram got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,6 +15,12 @@ pub enum DropReason {
     ServicePort,
     /// A request of a client that is not served, when too many such were answered.
     NotServed,
+    /// A request of a client address that has sent too many in a second
+    /// ([`Config::max_requests_per_client`](crate::Config::max_requests_per_client)).
+    ClientRequests,
+    /// A request whose client had not answered yet when its place was needed for a new one
+    /// ([`Config::max_half_open`](crate::Config::max_half_open)).
+    HalfOpen,
     /// A packet of no transfer that we know, and an answer was not due or too many were.
     Stray,
     /// A packet of a running transfer that means nothing to it.
@@ -24,22 +33,49 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of [`Counters`].
-    pub const ALL: [DropReason; 8] = [
+    pub const ALL: [DropReason; 10] = [
         DropReason::NotARequest,
         DropReason::NotDirected,
         DropReason::ServicePort,
         DropReason::NotServed,
+        DropReason::ClientRequests,
+        DropReason::HalfOpen,
         DropReason::Stray,
         DropReason::OutOfPlace,
         DropReason::Late,
         DropReason::QueueFull,
     ];
+
+    /// The name of its counter. A limit that can be set has the name of its flag.
+    pub fn name(self) -> &'static str {
+        match self {
+            DropReason::NotARequest => "not_a_request",
+            DropReason::NotDirected => "not_directed",
+            DropReason::ServicePort => "service_port",
+            DropReason::NotServed => "not_served",
+            DropReason::ClientRequests => "max_client_requests",
+            DropReason::HalfOpen => "max_half_open",
+            DropReason::Stray => "stray",
+            DropReason::OutOfPlace => "out_of_place",
+            DropReason::Late => "late",
+            DropReason::QueueFull => "queue_full",
+        }
+    }
 }
 
-/// How often each [`DropReason`] applied, and what else is worth counting.
+/// What has happened since the start. Sessions that are still live are not in these.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
     drops: [u64; DropReason::ALL.len()],
+    refusals: [u64; RefusalReason::ALL.len()],
+    /// Requests of each outcome, in the order of [`Outcome::NAMES`].
+    outcomes: [u64; Outcome::NAMES.len()],
+    /// Bytes of blocks that readers have acknowledged, as they travelled.
+    pub bytes_sent: u64,
+    /// Bytes of blocks that writers have sent, as they travelled.
+    pub bytes_received: u64,
+    /// Packets of transfers that were sent again.
+    pub retransmissions: u64,
     /// Finished sessions that were forgotten before their time because too many lingered.
     pub forgotten: u64,
 }
@@ -50,8 +86,41 @@ impl Counters {
         self.drops.get(reason as usize).copied().unwrap_or_default()
     }
 
+    /// How often we said no for `reason`, to requests and to what was meant to be one.
+    pub fn refused(&self, reason: RefusalReason) -> u64 {
+        self.refusals.get(reason as usize).copied().unwrap_or_default()
+    }
+
+    /// Reads and writes of each outcome, by its [name](Outcome::name).
+    pub fn outcomes(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        Outcome::NAMES.iter().copied().zip(self.outcomes)
+    }
+
+    /// Reads and writes whose outcome is known.
+    pub fn requests(&self) -> u64 {
+        self.outcomes.iter().sum()
+    }
+
     pub(crate) fn drop(&mut self, reason: DropReason) {
         if let Some(count) = self.drops.get_mut(reason as usize) {
+            *count += 1;
+        }
+    }
+
+    /// Counts a record. What was dropped was counted before, with packets that leave none.
+    pub(crate) fn note(&mut self, record: &Record) {
+        if let Outcome::Refused(refusal) = &record.outcome
+            && let Some(count) = self.refusals.get_mut(refusal.counted as usize)
+        {
+            *count += 1;
+        }
+        match record.kind {
+            Kind::Read => self.bytes_sent += record.bytes,
+            Kind::Write => self.bytes_received += record.bytes,
+            Kind::Unrecognized => return,
+        }
+        self.retransmissions += u64::from(record.retransmissions);
+        if let Some(count) = self.outcomes.get_mut(record.outcome.index()) {
             *count += 1;
         }
     }

@@ -1,10 +1,9 @@
 //! What the core needs from storage.
 
-use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::negotiate::Limits;
-use crate::packet::ErrorCode;
+use crate::refusal::Refusal;
 use crate::request::Mode;
 use crate::route::SessionId;
 
@@ -27,14 +26,17 @@ pub trait Files {
     /// The refusal, if it is not.
     fn admit(&self, client: IpAddr) -> Result<(), Refusal>;
 
-    /// The most to agree to with this client.
-    fn limits(&self, request: &FileRequest<'_>) -> Limits;
-
     /// Opens a file for a read.
     fn open(&mut self, id: SessionId, request: &FileRequest<'_>) -> Answer<Self::Content>;
 
+    /// The most to agree to for a read.
+    fn read_limits(&self, request: &FileRequest<'_>, content: &Self::Content) -> Limits;
+
     /// Begins an upload. The announced size is a hint, to be checked and not to be obeyed.
     fn begin(&mut self, id: SessionId, request: &FileRequest<'_>) -> Answer<Self::Upload>;
+
+    /// The most to agree to for an upload.
+    fn write_limits(&self, request: &FileRequest<'_>, upload: &Self::Upload) -> Limits;
 
     /// Adds bytes to an upload.
     ///
@@ -68,34 +70,4 @@ pub struct FileRequest<'a> {
     pub mode: Mode,
     /// The size that a writer announces (RFC 2349), in bytes as they travel.
     pub announced: Option<u64>,
-}
-
-/// We say no: a code and a text for the peer, a reason for the request log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// What travels.
-    pub code: ErrorCode,
-    /// What the peer reads: printable ASCII, up to 127 bytes, nothing internal.
-    pub text: Cow<'static, str>,
-    /// What the operator reads, if it says more than the text.
-    pub reason: Option<String>,
-}
-
-impl Refusal {
-    /// A refusal whose text says it all.
-    pub fn new(code: ErrorCode, text: impl Into<Cow<'static, str>>) -> Refusal {
-        Refusal { code, text: text.into(), reason: None }
-    }
-
-    /// The same, with more for the operator.
-    #[must_use]
-    pub fn because(mut self, reason: impl Into<String>) -> Refusal {
-        self.reason = Some(reason.into());
-        self
-    }
-
-    /// What the operator reads.
-    pub fn reason(&self) -> &str {
-        self.reason.as_deref().unwrap_or(&self.text)
-    }
 }

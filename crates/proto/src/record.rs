@@ -4,9 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::counters::DropReason;
-use crate::files::Refusal;
 use crate::negotiate::Agreed;
 use crate::packet::{ErrorCode, Packet};
+use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::route::SocketId;
 
@@ -46,10 +46,34 @@ pub enum Outcome {
     TimedOut,
     /// We said no.
     Refused(Refusal),
-    /// We said nothing.
+    /// We said nothing, or nothing more.
     Dropped(DropReason),
     /// The server stopped.
     Shutdown,
+}
+
+impl Outcome {
+    /// The names of all outcomes. A request that its client gave up by a new one counts as aborted.
+    pub const NAMES: [&'static str; 7] =
+        ["ok", "probe", "aborted", "timeout", "refused", "dropped", "shutdown"];
+
+    /// Its name, as in a log.
+    pub fn name(&self) -> &'static str {
+        Outcome::NAMES.get(self.index()).copied().unwrap_or_default()
+    }
+
+    /// Its place in [`Outcome::NAMES`].
+    pub(crate) fn index(&self) -> usize {
+        match self {
+            Outcome::Complete => 0,
+            Outcome::Probe { .. } => 1,
+            Outcome::Aborted { .. } | Outcome::Superseded => 2,
+            Outcome::TimedOut => 3,
+            Outcome::Refused(_) => 4,
+            Outcome::Dropped(_) => 5,
+            Outcome::Shutdown => 6,
+        }
+    }
 }
 
 /// What happened to one request.

@@ -402,6 +402,11 @@ impl<C: AsRef<[u8]>> Sender<C> {
         self.bytes
     }
 
+    /// Bytes of the whole content; in netascii others travel.
+    pub(crate) fn total(&self) -> u64 {
+        self.source.len()
+    }
+
     /// Packets that were sent again.
     pub fn retransmissions(&self) -> u32 {
         self.retransmissions

@@ -94,6 +94,11 @@ impl<C: AsRef<[u8]>> Source<C> {
         bytes.get(start..end).unwrap_or_default()
     }
 
+    /// Bytes of the content.
+    pub(crate) fn len(&self) -> u64 {
+        self.content.as_ref().len() as u64
+    }
+
     /// The content as it was given.
     pub fn into_content(self) -> C {
         self.content

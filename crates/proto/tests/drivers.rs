@@ -91,7 +91,7 @@ fn an_operator_reads_more_than_a_client() {
 
 #[test]
 fn answers_that_a_driver_does_not_take_are_dropped_at_a_bound_and_counted() {
-    let mut server = Server::new();
+    let mut server = Server::with(|config| config.max_requests_per_client = 10_000);
     let request = rrq("nowhere", &[]);
     let mut route = route(&server, LISTENING);
     for port in 10_000..15_000 {

@@ -216,8 +216,12 @@ fn clients_that_are_not_served_hear_so_within_bounds_and_before_anything_else() 
 
 #[test]
 fn every_client_is_told_of_a_shutdown() {
-    let mut server =
-        Server::with(|config| config.max_sessions_per_client = 10_000).file("f", &bytes(600));
+    let mut server = Server::with(|config| {
+        config.max_sessions_per_client = 10_000;
+        config.max_half_open_per_client = 10_000;
+        config.max_requests_per_client = 10_000;
+    })
+    .file("f", &bytes(600));
     for port in 1_000..11_000 {
         server.peer.set_port(port);
         server.request(&rrq("f", &[]));

@@ -16,7 +16,8 @@ fn client(number: usize) -> SocketAddr {
 
 /// Opens `SESSIONS` reads of a file of three blocks; gives the port that serves each.
 fn crowd() -> (Server, Vec<SocketId>) {
-    let mut server = Server::new().file("f", &bytes(1_100));
+    let mut server =
+        Server::with(|config| config.max_half_open = SESSIONS).file("f", &bytes(1_100));
     let request = rrq("f", &[]);
     let mut ports = Vec::with_capacity(SESSIONS);
     for number in 0..SESSIONS {

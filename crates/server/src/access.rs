@@ -44,6 +44,11 @@ impl Access {
         Access { networks, private_only: false }
     }
 
+    /// The networks.
+    pub fn iter(&self) -> impl Iterator<Item = IpNet> {
+        self.networks.iter().copied()
+    }
+
     /// Whether `client` is served.
     pub fn allows(&self, client: IpAddr) -> bool {
         self.networks.iter().any(|network| network.contains(&client))

@@ -14,6 +14,8 @@ use crate::privileges::PrivilegeError;
 use crate::request_log::{LogError, RequestLogConfig};
 use crate::server::Server;
 use crate::sockets::SocketError;
+#[cfg(unix)]
+use crate::status::socket::StatusSocketError;
 
 /// Settings of a server that is about to start.
 ///
@@ -133,6 +135,10 @@ pub enum StartError {
     /// The request log cannot be opened.
     #[error(transparent)]
     RequestLog(#[from] LogError),
+    /// The status socket cannot be had.
+    #[cfg(unix)]
+    #[error(transparent)]
+    StatusSocket(#[from] StatusSocketError),
     /// A thread or its poller could not be made.
     #[error("cannot start a worker: {0}")]
     Worker(#[from] std::io::Error),

@@ -1,9 +1,13 @@
 //! What an operator may set, checked as a whole before anything starts.
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use memtftp_udp::{Gso, Io};
 use thiserror::Error;
@@ -11,6 +15,7 @@ use thiserror::Error;
 use crate::access::Access;
 use crate::privileges::RunAs;
 use crate::request_log::RequestLogConfig;
+use crate::rules::Rules;
 
 /// The port without `--port`.
 pub const DEFAULT_PORT: u16 = 6969;
@@ -26,6 +31,21 @@ pub const DEFAULT_MAX_SESSIONS: usize = 100_000;
 
 /// Transfers at once of one client, on each worker, without `--max-client-sessions`.
 pub const DEFAULT_MAX_CLIENT_SESSIONS: usize = 4_096;
+
+/// Uploads in flight without `--max-uploads`.
+pub const DEFAULT_MAX_UPLOADS: usize = 16_384;
+
+/// Sessions that have not been answered, without `--max-half-open`.
+pub const DEFAULT_MAX_HALF_OPEN: usize = 32_768;
+
+/// Requests of one client a second, on each worker, without `--max-client-requests`.
+pub const DEFAULT_MAX_CLIENT_REQUESTS: u32 = 5_000;
+
+/// Log lines a second about datagrams that got no service, without `--max-unrecognized`.
+pub const DEFAULT_MAX_UNRECOGNIZED: u32 = 100;
+
+/// The settings of a running server, replaced as a whole.
+pub(crate) type SharedConfig = Arc<ArcSwap<Config>>;
 
 /// What clients may do with uploads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +80,8 @@ pub struct Config {
     pub access: Access,
     /// What clients may do with uploads.
     pub uploads: Uploads,
+    /// Who may read and write which file, under which name.
+    pub rules: Rules,
     /// Bytes for all files, uploads in flight and replaced files that are still being read.
     pub memory: u64,
     /// Bytes of one file that a client may upload; what the budget has room for without it.
@@ -77,8 +99,26 @@ pub struct Config {
     pub max_sessions: usize,
     /// Transfers at once of one client address, on each worker.
     pub max_client_sessions: usize,
+    /// Uploads in flight; a write request over it is refused as busy. Shared out among the workers.
+    pub max_uploads: usize,
+    /// Sessions whose client has not answered the first packet yet. For a request over it the
+    /// oldest of them ends, and its client is not told. One client address may have a quarter.
+    /// Shared out among the workers.
+    pub max_half_open: usize,
+    /// Requests of one client address a second, on each worker; those over it are dropped.
+    pub max_client_requests: u32,
+    /// Lines a second in the request log about datagrams that got no service: unrecognized or
+    /// dropped ones. Those over it are counted in one line a second. Shared out among the workers.
+    pub max_unrecognized: u32,
+    /// How long a transfer may take; then it ends with an ERROR, up to 4 s late.
+    pub max_transfer_time: Duration,
     /// Silence after which a transfer is given up.
     pub give_up: Duration,
+    /// Requests to an IPv4 broadcast address are answered, from the address of the interface that
+    /// they came by. Only who listens on every address gets them.
+    pub answer_broadcast: bool,
+    /// The path of a Unix socket that tells how the server is doing; none without it.
+    pub status_socket: Option<PathBuf>,
     /// Where each request leaves a line; nowhere without it.
     pub request_log: Option<RequestLogConfig>,
     /// Whom the whole process becomes once its ports are bound and its files loaded; nobody else
@@ -98,6 +138,7 @@ impl Default for Config {
             gso: Gso::Auto,
             access: Access::private(),
             uploads: Uploads::Replace,
+            rules: Rules::default(),
             memory: default_memory(),
             max_file: None,
             max_client_memory: None,
@@ -106,7 +147,14 @@ impl Default for Config {
             max_windowsize: DEFAULT_MAX_WINDOWSIZE,
             max_sessions: DEFAULT_MAX_SESSIONS,
             max_client_sessions: DEFAULT_MAX_CLIENT_SESSIONS,
+            max_uploads: DEFAULT_MAX_UPLOADS,
+            max_half_open: DEFAULT_MAX_HALF_OPEN,
+            max_client_requests: DEFAULT_MAX_CLIENT_REQUESTS,
+            max_unrecognized: DEFAULT_MAX_UNRECOGNIZED,
+            max_transfer_time: Duration::from_secs(4 * 3_600),
             give_up: Duration::from_secs(60),
+            answer_broadcast: false,
+            status_socket: None,
             request_log: None,
             user: None,
         }
@@ -127,6 +175,15 @@ pub enum ConfigError {
         /// The other.
         address: SocketAddr,
     },
+    /// Nothing can be answered from such an address.
+    #[error(
+        "--listen {0}: nothing can be sent from a multicast or broadcast address: give the address of \
+         an interface; --answer-broadcast answers requests to broadcast addresses"
+    )]
+    ListenOnGroup(SocketAddr),
+    /// Workers that share a port would each answer, or take each other's packets.
+    #[error("--answer-broadcast with --single-port takes one worker: add --workers 1")]
+    SinglePortBroadcast,
     /// Single-port operation has no transfer ports.
     #[error("--single-port and --transfer-ports contradict each other: remove one of them")]
     SinglePortRange,
@@ -143,6 +200,9 @@ pub enum ConfigError {
         /// Workers that the range would do for.
         workers: usize,
     },
+    /// A status socket is a Unix socket.
+    #[error("this system has no Unix sockets: leave out --status-socket")]
+    NoUnixSockets,
     /// A limit that would refuse everything.
     #[error("{flag} must be at least {min}")]
     TooSmall {
@@ -161,7 +221,67 @@ pub enum ConfigError {
     },
 }
 
+impl ConfigError {
+    /// The flags that it is about.
+    pub fn flags(&self) -> Vec<&'static str> {
+        match self {
+            ConfigError::NoAddress
+            | ConfigError::Covered { .. }
+            | ConfigError::ListenOnGroup(_) => {
+                vec!["--listen"]
+            }
+            ConfigError::SinglePortBroadcast => vec!["--single-port", "--answer-broadcast"],
+            ConfigError::NoUnixSockets => vec!["--status-socket"],
+            ConfigError::SinglePortRange => vec!["--single-port", "--transfer-ports"],
+            ConfigError::TooFewPorts { .. } => vec!["--transfer-ports", "--workers"],
+            ConfigError::TooSmall { flag, .. } | ConfigError::TooLarge { flag, .. } => vec![flag],
+        }
+    }
+}
+
 impl Config {
+    /// These settings, but with those of `running` that a running server cannot change. Gives the
+    /// flags of the settings that would have been others.
+    #[must_use]
+    pub(crate) fn keeping_fixed(self, running: &Config) -> (Config, Vec<&'static str>) {
+        let differs = [
+            ("--listen", self.listen != running.listen),
+            ("--single-port", self.single_port != running.single_port),
+            ("--transfer-ports", self.transfer_ports != running.transfer_ports),
+            ("--workers", self.workers != running.workers),
+            ("--pin", self.pin_workers != running.pin_workers),
+            ("--io", self.io != running.io),
+            ("--gso", self.gso != running.gso),
+            ("--memory", self.memory != running.memory),
+            ("--max-client-memory", self.client_memory() != running.client_memory()),
+            ("--answer-broadcast", self.answer_broadcast != running.answer_broadcast),
+            ("--max-unrecognized", self.max_unrecognized != running.max_unrecognized),
+            ("--status-socket", self.status_socket != running.status_socket),
+            ("--user", self.user != running.user),
+            ("--request-log", self.request_log != running.request_log),
+        ];
+        let fixed = running.clone();
+        let config = Config {
+            listen: fixed.listen,
+            single_port: fixed.single_port,
+            transfer_ports: fixed.transfer_ports,
+            workers: fixed.workers,
+            pin_workers: fixed.pin_workers,
+            io: fixed.io,
+            gso: fixed.gso,
+            memory: fixed.memory,
+            max_client_memory: fixed.max_client_memory,
+            answer_broadcast: fixed.answer_broadcast,
+            max_unrecognized: fixed.max_unrecognized,
+            status_socket: fixed.status_socket,
+            user: fixed.user,
+            request_log: fixed.request_log,
+            ..self
+        };
+        let kept = differs.into_iter().filter(|(_, differs)| *differs).map(|(flag, _)| flag);
+        (config, kept.collect())
+    }
+
     /// What the uploads of one client may hold.
     pub fn client_memory(&self) -> u64 {
         self.max_client_memory.unwrap_or(self.memory / 2)
@@ -181,6 +301,9 @@ impl Config {
         if self.listen.is_empty() {
             return Err(ConfigError::NoAddress);
         }
+        if let Some(group) = self.listen.iter().find(|address| is_group(address.ip())) {
+            return Err(ConfigError::ListenOnGroup(*group));
+        }
         for (at, address) in self.listen.iter().enumerate() {
             let others = self.listen.iter().enumerate().filter(|(other, _)| *other != at);
             if let Some((_, other)) = others.into_iter().find(|(_, other)| covers(address, other)) {
@@ -193,6 +316,9 @@ impl Config {
     /// The same for addresses that are bound already.
     pub(crate) fn check_all_but_addresses(&self) -> Result<(), ConfigError> {
         self.check_ports()?;
+        if cfg!(not(unix)) && self.status_socket.is_some() {
+            return Err(ConfigError::NoUnixSockets);
+        }
         let least = [
             ("--memory", self.memory, 2),
             ("--max-file", self.max_file.unwrap_or(1), 1),
@@ -201,6 +327,10 @@ impl Config {
             ("--max-windowsize", self.max_windowsize.into(), 1),
             ("--max-sessions", self.max_sessions as u64, 1),
             ("--max-client-sessions", self.max_client_sessions as u64, 1),
+            ("--max-uploads", self.max_uploads as u64, 1),
+            ("--max-half-open", self.max_half_open as u64, 1),
+            ("--max-client-requests", self.max_client_requests.into(), 1),
+            ("--max-transfer-time (in seconds)", self.max_transfer_time.as_secs(), 1),
             ("--give-up (in seconds)", self.give_up.as_secs(), 1),
         ];
         if let Some((flag, _, min)) = least.into_iter().find(|(_, value, min)| value < min) {
@@ -217,6 +347,9 @@ impl Config {
     }
 
     fn check_ports(&self) -> Result<(), ConfigError> {
+        if self.answer_broadcast && self.single_port && self.worker_count() > 1 {
+            return Err(ConfigError::SinglePortBroadcast);
+        }
         let Some(range) = &self.transfer_ports else { return Ok(()) };
         if self.single_port {
             return Err(ConfigError::SinglePortRange);
@@ -231,6 +364,12 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Whether this is the address of many hosts.
+fn is_group(ip: IpAddr) -> bool {
+    let ip = ip.to_canonical();
+    ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 /// Whether who listens on `wide` has `address`, too.
@@ -273,6 +412,15 @@ mod tests {
         let bad = Config { max_windowsize: 40_000, ..good() };
         let error = ConfigError::TooLarge { flag: "--max-windowsize", max: 32_767 };
         assert_eq!(bad.check(), Err(error));
+        for group in ["239.1.2.3:69", "[ff02::1]:69", "255.255.255.255:69", "[::ffff:224.0.0.1]:69"]
+        {
+            let bad = Config { listen: vec![group.parse().unwrap()], ..good() };
+            assert!(bad.check().unwrap_err().to_string().contains("interface"), "{group}");
+        }
+        let bad = Config { answer_broadcast: true, single_port: true, ..good() };
+        assert_eq!(bad.check(), Err(ConfigError::SinglePortBroadcast));
+        let alone = Config { workers: NonZeroUsize::new(1), ..bad };
+        assert_eq!(alone.check(), Ok(()));
         let twice = Config { listen: vec!["[::1]:69".parse().unwrap(); 2], ..good() };
         assert!(matches!(twice.check(), Err(ConfigError::Covered { .. })));
         let both = |one: &str, two: &str| Config {

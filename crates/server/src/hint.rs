@@ -43,6 +43,10 @@ pub enum Hint {
     NotServed,
     /// Too many transfers at once.
     Busy,
+    /// The client asks too often.
+    TooOften,
+    /// The transfer took longer than one may.
+    TooLong,
     /// Uploads are off.
     UploadsOff,
     /// There is a file of that name, and it may not be replaced.
@@ -67,7 +71,7 @@ pub enum Hint {
 
 impl Hint {
     /// Every hint, the most serious first.
-    pub const ALL: [Hint; 17] = [
+    pub const ALL: [Hint; 19] = [
         Hint::ReplyLost,
         Hint::NoAnswer,
         Hint::BlockLimit,
@@ -75,6 +79,8 @@ impl Hint {
         Hint::WentSilent,
         Hint::NotServed,
         Hint::Busy,
+        Hint::TooOften,
+        Hint::TooLong,
         Hint::UploadsOff,
         Hint::NoReplace,
         Hint::FileTooLarge,
@@ -97,6 +103,8 @@ impl Hint {
             Hint::WentSilent => "went-silent",
             Hint::NotServed => "not-served",
             Hint::Busy => "busy",
+            Hint::TooOften => "too-often",
+            Hint::TooLong => "too-long",
             Hint::UploadsOff => "uploads-off",
             Hint::NoReplace => "no-replace",
             Hint::FileTooLarge => "file-too-large",
@@ -137,8 +145,16 @@ impl Hint {
             }
             Hint::NotServed => "the client's network is not served: add it with --allow CIDR",
             Hint::Busy => {
-                "too many transfers at once: raise --max-sessions or --max-client-sessions, as the \
-                 reason says"
+                "too many at once: raise what the reason is about, --max-sessions, \
+                 --max-client-sessions, --max-uploads or --max-half-open"
+            }
+            Hint::TooOften => {
+                "the client asks more often than --max-client-requests allows: it is stuck in a loop, \
+                 or many are behind one address"
+            }
+            Hint::TooLong => {
+                "the transfer took longer than --max-transfer-time allows: a very slow link, or a \
+                 client that never comes to an end"
             }
             Hint::UploadsOff => {
                 "uploads are off: --uploads create or --uploads replace allows them"
@@ -179,7 +195,10 @@ impl Hint {
         match facts.ending {
             Ending::Refused => of_refusal(facts),
             Ending::Dropped if facts.reason.starts_with("client network") => Some(Hint::NotServed),
-            Ending::Dropped if facts.kind == Kind::Unrecognized => Some(Hint::NotARequest),
+            Ending::Dropped if facts.reason.starts_with("too many requests") => {
+                Some(Hint::TooOften)
+            }
+            Ending::Dropped if facts.reason == "not a request" => Some(Hint::NotARequest),
             Ending::Aborted | Ending::Timeout => of_failure(facts).or_else(|| of_progress(facts)),
             Ending::Ok => of_progress(facts),
             Ending::Probe | Ending::Shutdown | Ending::Dropped => None,
@@ -252,6 +271,7 @@ fn of_refusal(facts: &Facts<'_>) -> Option<Hint> {
         (Kind::Read, Some(1)) => Some(Hint::MissingFile),
         (Kind::Write, Some(6)) => Some(Hint::NoReplace),
         (Kind::Write, Some(2)) if named("--uploads") => Some(Hint::UploadsOff),
+        (_, Some(0)) if facts.reason.ends_with("for one transfer reached") => Some(Hint::TooLong),
         (_, Some(0)) if facts.reason.starts_with("limit of ") => Some(Hint::Busy),
         _ => by_flag.into_iter().find(|(flag, _)| named(flag)).map(|(_, hint)| hint),
     }

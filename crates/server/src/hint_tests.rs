@@ -91,6 +91,8 @@ fn drops() {
     assert_eq!(dropped(Kind::Unrecognized, "not a request"), Some(Hint::NotARequest));
     let not_served = "client network is not served, and too many such requests came";
     assert_eq!(dropped(Kind::Unrecognized, not_served), Some(Hint::NotServed));
+    let often = "too many requests of this client in a second";
+    assert_eq!(dropped(Kind::Read, often), Some(Hint::TooOften));
     assert_eq!(dropped(Kind::Read, "sent to a broadcast or multicast address"), None);
 }
 
@@ -102,4 +104,6 @@ fn a_flag_counts_only_as_a_whole_word() {
     assert_eq!(refused(Kind::Write, 3, files), Some(Hint::TooManyFiles));
     assert_eq!(refused(Kind::Write, 3, "the server is out of memory"), None);
     assert_eq!(refused(Kind::Read, 4, "mode is not supported"), None);
+    assert_eq!(refused(Kind::Read, 0, "limit of 4h for one transfer reached"), Some(Hint::TooLong));
+    assert_eq!(refused(Kind::Write, 0, "limit of 7 uploads in flight reached"), Some(Hint::Busy));
 }

@@ -42,6 +42,7 @@
 //!
 //! * [`Server::put`], [`get`](Server::get) and [`take`](Server::take) move files in and out;
 //!   [`wait_for_upload`](Server::wait_for_upload) waits for one with a deadline.
+//! * [`Server::status`] tells what it is doing, [`Config`] bounds what it may do.
 //! * [`Server::wait_for_record`] and [`records`](Server::records) tell what became of each request.
 //! * A [`FaultPlan`] makes packets lost, late, twice, out of order or damaged, or answers them with
 //!   an error, the same ones each time.
@@ -51,8 +52,8 @@
 //! # Threads
 //!
 //! A [`Server`] is a few threads: one worker for each core, which owns its sockets and its share of
-//! the clients and never waits for anything but them, and one that writes the request log. There is
-//! no thread, task, socket or file descriptor for a client. It is `Send + Sync`, every call takes
+//! the clients and never waits for anything but them, one that writes the request log, and one that
+//! answers the status socket, if there is one. There is no thread, task, socket or file descriptor for a client. It is `Send + Sync`, every call takes
 //! `&self`, and an `Arc` shares it.
 //!
 //! # Beside tokio
@@ -65,6 +66,7 @@
 //! | [`Builder::start`] | while sockets are bound and directories loaded |
 //! | [`Server::wait_for_upload`], [`Server::wait_for_record`] | up to their deadline |
 //! | [`Server::wait`] | until the server has ended |
+//! | [`Server::status`] | until each worker has answered, a second at most |
 //! | [`Server::stop`], dropping the [`Server`] | until its threads have ended, some milliseconds |
 //! | [`Server::reopen_request_log`] | while the queue of the log is full |
 //!
@@ -102,14 +104,19 @@ mod faults;
 mod hint;
 mod inherited;
 mod interfaces;
+mod later;
 mod library;
+mod missed;
+mod neighbours;
 mod outbox;
 mod preload;
 mod privileges;
 mod records;
 mod request_log;
+pub mod rules;
 mod server;
 mod sockets;
+pub mod status;
 mod wait;
 mod watched;
 mod worker;
@@ -117,22 +124,29 @@ mod worker;
 pub use access::Access;
 pub use builder::{Builder, StartError};
 pub use config::{
-    Config, ConfigError, DEFAULT_MAX_CLIENT_SESSIONS, DEFAULT_MAX_FILES, DEFAULT_MAX_SESSIONS,
-    DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, Uploads,
+    Config, ConfigError, DEFAULT_MAX_CLIENT_REQUESTS, DEFAULT_MAX_CLIENT_SESSIONS,
+    DEFAULT_MAX_FILES, DEFAULT_MAX_HALF_OPEN, DEFAULT_MAX_SESSIONS, DEFAULT_MAX_UNRECOGNIZED,
+    DEFAULT_MAX_UPLOADS, DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, Uploads,
 };
 pub use ending::Ending;
 pub use faults::{Fault, FaultPlan, Packets};
 pub use hint::Hint;
 pub use inherited::InheritedError;
-pub use memtftp_proto::{DropReason, ErrorCode, Kind, Mode, Opcode, Outcome, Refusal};
+pub use memtftp_proto::{
+    DropReason, ErrorCode, Kind, Mode, Opcode, Outcome, Refusal, RefusalReason,
+};
 pub use memtftp_store::{AppendError, Name, NameError, Version};
 pub use memtftp_udp::{Gso, Io};
-pub use preload::PreloadError;
+pub use neighbours::{HardwareAddress, HardwareAddressError};
+pub use preload::{PreloadError, list_directory};
 pub use privileges::{PrivilegeError, RunAs};
 pub use records::RequestRecord;
 pub use request_log::{
     LineError, LogError, LogFormat, LogLine, LogTarget, LoggedRequest, RequestLogConfig,
 };
-pub use server::{PutError, Server};
+pub use server::{PutError, ReloadError, Reloaded, Server};
 pub use sockets::SocketError;
+pub use status::Status;
+#[cfg(unix)]
+pub use status::socket::StatusSocketError;
 pub use wait::WaitError;

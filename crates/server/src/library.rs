@@ -1,18 +1,23 @@
 //! The files and the policy behind every worker's endpoint.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use foldhash::quality::RandomState;
-use memtftp_proto::{Answer, ErrorCode, FileRequest, Files, Limits, Mode, Refusal, SessionId};
+use memtftp_proto::{
+    Answer, ErrorCode, FileRequest, Files, Limits, Mode, Refusal, RefusalReason, SessionId,
+};
 use memtftp_store::{
     AppendError, Budget, CommitError, Existing, Name, NameError, Receipt, Store, Upload, Version,
 };
 
 use crate::arrivals::Arrivals;
-use crate::config::{Config, Uploads};
+use crate::config::{Config, SharedConfig, Uploads};
 use crate::interfaces::Interfaces;
+use crate::later::{Answers, HardwareDesk};
+use crate::rules::{Caps, Decision, Direction, Granted, Hardware, RuleRequest, Rules};
 
 /// A window that is agreed holds this much at most, in bytes: a burst that sockets can hold.
 const MAX_WINDOW_BYTES: u32 = 4 << 20;
@@ -22,14 +27,31 @@ const MAX_WINDOW_BYTES: u32 = 4 << 20;
 pub(crate) struct Library {
     store: Store,
     shared: Arc<Shared>,
+    /// Where answers that come later go; nowhere before there is a worker.
+    answers: Option<Answers>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    config: Arc<Config>,
+    config: SharedConfig,
     arrivals: Arrivals,
     interfaces: Interfaces,
     shares: Mutex<HashMap<IpAddr, Arc<Budget>, RandomState>>,
+    /// Started when a rule first needs it.
+    hardware: OnceLock<HardwareDesk>,
+}
+
+/// A file that is read.
+#[derive(Clone, Debug)]
+pub(crate) struct Opened {
+    version: Version,
+    caps: Caps,
+}
+
+impl AsRef<[u8]> for Opened {
+    fn as_ref(&self) -> &[u8] {
+        self.version.as_ref()
+    }
 }
 
 /// An upload and the name it is for.
@@ -37,8 +59,31 @@ struct Shared {
 pub(crate) struct NamedUpload {
     name: Name,
     upload: Upload,
+    caps: Caps,
+    /// What it began with, whatever is set meanwhile.
+    config: Arc<Config>,
     /// Held so that the table keeps it while the upload lasts.
     _share: Arc<Budget>,
+}
+
+impl NamedUpload {
+    /// Bytes that it holds of the budget.
+    pub(crate) fn charged(&self) -> u64 {
+        self.upload.charged()
+    }
+}
+
+/// Why a request has no answer at once.
+enum Hindrance {
+    Refused(Refusal),
+    /// The rules need the client's hardware address.
+    HardwareNeeded,
+}
+
+impl From<Refusal> for Hindrance {
+    fn from(refusal: Refusal) -> Hindrance {
+        Hindrance::Refused(refusal)
+    }
 }
 
 impl Library {
@@ -46,54 +91,166 @@ impl Library {
     pub(crate) fn new(
         store: Store,
         arrivals: Arrivals,
-        config: Arc<Config>,
+        config: SharedConfig,
         interfaces: Interfaces,
     ) -> Library {
-        let shared = Shared { config, arrivals, interfaces, shares: Mutex::default() };
-        Library { store, shared: Arc::new(shared) }
+        let (shares, hardware) = (Mutex::default(), OnceLock::new());
+        let shared = Shared { config, arrivals, interfaces, shares, hardware };
+        Library { store, shared: Arc::new(shared), answers: None }
     }
 
-    fn try_open(&self, request: &FileRequest<'_>) -> Result<Version, Refusal> {
-        let name = Name::parse(request.name).map_err(bad_name)?;
-        self.store.open(&name).ok_or(Refusal::new(ErrorCode::NOT_FOUND, "file not found"))
+    /// The same for a worker, with the way by which its answers come later.
+    pub(crate) fn with_answers(&self, answers: Answers) -> Library {
+        Library { answers: Some(answers), ..self.clone() }
     }
 
-    fn try_begin(&self, request: &FileRequest<'_>) -> Result<NamedUpload, Refusal> {
-        let config = &self.shared.config;
-        let name = Name::parse(request.name).map_err(bad_name)?;
-        let exists = self.store.contains(&name);
+    /// Makes sure that what `rules` need is there.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub(crate) fn prepare(&self, rules: &Rules) -> std::io::Result<()> {
+        if rules.need_hardware() && self.shared.hardware.get().is_none() {
+            let _ = self.shared.hardware.set(HardwareDesk::start()?);
+        }
+        Ok(())
+    }
+
+    /// Opens a file for a client whose hardware address was looked up.
+    pub(crate) fn open_for(
+        &self,
+        request: &FileRequest<'_>,
+        hardware: Hardware,
+    ) -> Result<Opened, Refusal> {
+        self.try_open(request, hardware).map_err(Hindrance::into_refusal)
+    }
+
+    /// Begins an upload for a client whose hardware address was looked up.
+    pub(crate) fn begin_for(
+        &self,
+        request: &FileRequest<'_>,
+        hardware: Hardware,
+    ) -> Result<NamedUpload, Refusal> {
+        self.try_begin(request, hardware).map_err(Hindrance::into_refusal)
+    }
+
+    fn try_open(&self, request: &FileRequest<'_>, hardware: Hardware) -> Result<Opened, Hindrance> {
+        let config = self.shared.config.load();
+        let asked = Name::parse(request.name).map_err(bad_name)?;
+        let granted = self.grant(&config, request, hardware, Direction::Read, &asked)?;
+        let Granted { name, caps, .. } = granted;
+        let version = self.store.open(&name).ok_or_else(|| not_found(&asked, &name))?;
+        Ok(Opened { version, caps })
+    }
+
+    fn try_begin(
+        &self,
+        request: &FileRequest<'_>,
+        hardware: Hardware,
+    ) -> Result<NamedUpload, Hindrance> {
+        let config = self.shared.config.load_full();
+        let asked = Name::parse(request.name).map_err(bad_name)?;
+        let granted = self.grant(&config, request, hardware, Direction::Write, &asked)?;
+        let Granted { name, caps, .. } = granted;
         match config.uploads {
             Uploads::Off => {
                 let text = "uploads are off, the server needs --uploads create or replace";
-                return Err(Refusal::new(ErrorCode::ACCESS, text));
+                return Err(Refusal::new(ErrorCode::ACCESS, text).into());
             }
-            Uploads::Create if exists => return Err(already_exists()),
+            Uploads::Create if self.store.contains(&name) => return Err(already_exists().into()),
             Uploads::Create | Uploads::Replace => {}
         }
-        self.check_count(&name)?;
-        let share = self.share_of(request.peer.ip());
+        self.check_count(&config, &name)?;
+        let share = self.share_of(&config, request.peer.ip());
         let mut upload = self.store.begin_charged_to(&share, config.max_file.unwrap_or(u64::MAX));
         // In netascii the size announced is that on the wire, and the file may be smaller.
         if let Some(announced) = request.announced.filter(|_| request.mode == Mode::Octet) {
             upload.announce(announced).map_err(no_room)?;
         }
-        Ok(NamedUpload { name, upload, _share: share })
+        Ok(NamedUpload { name, upload, caps, config, _share: share })
+    }
+
+    /// What the rules say, and the spelling of the name that there is.
+    fn grant(
+        &self,
+        config: &Config,
+        request: &FileRequest<'_>,
+        hardware: Hardware,
+        direction: Direction,
+        name: &Name,
+    ) -> Result<Granted, Hindrance> {
+        let (client, name) = (request.peer.ip(), name.clone());
+        match config.rules.decide(&RuleRequest { client, hardware, direction, name }) {
+            Decision::Serve(mut granted) => {
+                if granted.ignore_case
+                    && let Some(name) = self.store.spelling(&granted.name)
+                {
+                    granted.name = name;
+                }
+                Ok(granted)
+            }
+            Decision::HardwareNeeded => Err(Hindrance::HardwareNeeded),
+            Decision::Refuse { rule, text } => {
+                let reason = format!("{text} ({rule})");
+                Err(by_rule(text, reason))
+            }
+            Decision::BadName { rule, error } => {
+                let refusal = bad_name(error);
+                let reason = format!("{}, made by {rule}", refusal.text);
+                Err(refusal.because(reason).counted_as(RefusalReason::Rule).into())
+            }
+            Decision::HardwareUnknown { rule } => {
+                let text = "your hardware address is not known here";
+                let reason = format!(
+                    "{rule} needs the client's hardware address, which the system does not know"
+                );
+                Err(by_rule(text, reason))
+            }
+        }
+    }
+
+    /// Asks for the client's hardware address, after which the answer comes.
+    fn ask_hardware<T>(
+        &self,
+        id: SessionId,
+        direction: Direction,
+        request: &FileRequest<'_>,
+    ) -> Answer<T> {
+        if let (Some(desk), Some(answers)) = (self.shared.hardware.get(), &self.answers) {
+            // The desk must not keep alive what keeps the desk alive, so the question takes all along.
+            if desk.ask(id, direction, request, self.clone(), answers.clone()) {
+                return Answer::Later;
+            }
+        }
+        let refusal = Refusal::new(ErrorCode::UNDEFINED, "server is busy, try again later");
+        let refusal = refusal.because("too many clients wait for their hardware address");
+        Answer::Now(Err(refusal.counted_as(RefusalReason::Lookups)))
+    }
+
+    fn limits(&self, request: &FileRequest<'_>, caps: Caps) -> Limits {
+        let config = self.shared.config.load();
+        let fitting = || self.shared.interfaces.max_blksize(request.local);
+        Limits {
+            max_blksize: config.max_blksize.unwrap_or_else(fitting).min(caps.blksize),
+            max_windowsize: config.max_windowsize.min(caps.windowsize),
+            max_window_bytes: MAX_WINDOW_BYTES,
+        }
     }
 
     /// Whether there may be a file of this name. Checked again at the commit, since many uploads may
     /// be under way; workers that commit in the same moment may exceed it by one file each.
-    fn check_count(&self, name: &Name) -> Result<(), Refusal> {
-        if self.store.len() < self.shared.config.max_files || self.store.contains(name) {
+    fn check_count(&self, config: &Config, name: &Name) -> Result<(), Refusal> {
+        if self.store.len() < config.max_files || self.store.contains(name) {
             return Ok(());
         }
-        Err(Refusal::new(ErrorCode::FULL, "too many files, see --max-files"))
+        let refusal = Refusal::new(ErrorCode::FULL, "too many files, see --max-files");
+        Err(refusal.counted_as(RefusalReason::Files))
     }
 
     /// The part of the budget that uploads of one client may use.
     ///
     /// Before the table grows, shares of clients without files and uploads are dropped, so it
     /// holds few more clients than have either.
-    fn share_of(&self, client: IpAddr) -> Arc<Budget> {
+    fn share_of(&self, config: &Config, client: IpAddr) -> Arc<Budget> {
         let mut shares = self.shared.shares.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(share) = shares.get(&client) {
             return Arc::clone(share);
@@ -101,41 +258,57 @@ impl Library {
         if shares.len() == shares.capacity() {
             shares.retain(|_, share| share.used() > 0 || Arc::strong_count(share) > 1);
         }
-        let share = Arc::new(self.store.budget().child(self.shared.config.client_memory()));
+        let share = Arc::new(self.store.budget().child(config.client_memory()));
         shares.insert(client, Arc::clone(&share));
         share
     }
 }
 
+impl Hindrance {
+    fn into_refusal(self) -> Refusal {
+        match self {
+            Hindrance::Refused(refusal) => refusal,
+            // It was looked up, so it is not needed any more.
+            Hindrance::HardwareNeeded => Refusal::new(ErrorCode::UNDEFINED, "try again later"),
+        }
+    }
+}
+
 impl Files for Library {
-    type Content = Version;
+    type Content = Opened;
     type Upload = NamedUpload;
     type Receipt = Receipt;
 
     fn admit(&self, client: IpAddr) -> Result<(), Refusal> {
-        if self.shared.config.access.allows(client) {
+        if self.shared.config.load().access.allows(client) {
             return Ok(());
         }
         let text = "clients from this network are not served, see --allow";
         Err(Refusal::new(ErrorCode::ACCESS, text))
     }
 
-    fn limits(&self, request: &FileRequest<'_>) -> Limits {
-        let config = &self.shared.config;
-        let fitting = || self.shared.interfaces.max_blksize(request.local);
-        Limits {
-            max_blksize: config.max_blksize.unwrap_or_else(fitting),
-            max_windowsize: config.max_windowsize,
-            max_window_bytes: MAX_WINDOW_BYTES,
+    fn open(&mut self, id: SessionId, request: &FileRequest<'_>) -> Answer<Opened> {
+        match self.try_open(request, Hardware::NotAsked) {
+            Ok(opened) => Answer::Now(Ok(opened)),
+            Err(Hindrance::Refused(refusal)) => Answer::Now(Err(refusal)),
+            Err(Hindrance::HardwareNeeded) => self.ask_hardware(id, Direction::Read, request),
         }
     }
 
-    fn open(&mut self, _: SessionId, request: &FileRequest<'_>) -> Answer<Version> {
-        Answer::Now(self.try_open(request))
+    fn read_limits(&self, request: &FileRequest<'_>, content: &Opened) -> Limits {
+        self.limits(request, content.caps)
     }
 
-    fn begin(&mut self, _: SessionId, request: &FileRequest<'_>) -> Answer<NamedUpload> {
-        Answer::Now(self.try_begin(request))
+    fn begin(&mut self, id: SessionId, request: &FileRequest<'_>) -> Answer<NamedUpload> {
+        match self.try_begin(request, Hardware::NotAsked) {
+            Ok(upload) => Answer::Now(Ok(upload)),
+            Err(Hindrance::Refused(refusal)) => Answer::Now(Err(refusal)),
+            Err(Hindrance::HardwareNeeded) => self.ask_hardware(id, Direction::Write, request),
+        }
+    }
+
+    fn write_limits(&self, request: &FileRequest<'_>, upload: &NamedUpload) -> Limits {
+        self.limits(request, upload.caps)
     }
 
     fn append(&mut self, upload: &mut NamedUpload, bytes: &[u8]) -> Result<(), Refusal> {
@@ -143,19 +316,33 @@ impl Files for Library {
     }
 
     fn commit(&mut self, _: SessionId, upload: NamedUpload) -> Answer<Receipt> {
-        let existing = match self.shared.config.uploads {
+        let NamedUpload { name, upload, config, .. } = upload;
+        let existing = match config.uploads {
             Uploads::Replace => Existing::Replace,
             Uploads::Create | Uploads::Off => Existing::Refuse,
         };
-        if let Err(refusal) = self.check_count(&upload.name) {
+        if let Err(refusal) = self.check_count(&config, &name) {
             return Answer::Now(Err(refusal));
         }
-        let committed = self.store.commit(upload.name.clone(), upload.upload, existing);
+        let committed = self.store.commit(name.clone(), upload, existing);
         if committed.is_ok() {
-            self.shared.arrivals.add(upload.name);
+            self.shared.arrivals.add(name);
         }
         Answer::Now(committed.map_err(|CommitError::Exists| already_exists()))
     }
+}
+
+fn not_found(asked: &Name, name: &Name) -> Refusal {
+    let refusal = Refusal::new(ErrorCode::NOT_FOUND, "file not found");
+    match asked == name {
+        true => refusal,
+        false => refusal.because(format!("file not found: by the rules it is {name}")),
+    }
+}
+
+fn by_rule(text: impl Into<Cow<'static, str>>, reason: String) -> Hindrance {
+    let refusal = Refusal::new(ErrorCode::ACCESS, text).because(reason);
+    refusal.counted_as(RefusalReason::Rule).into()
 }
 
 fn already_exists() -> Refusal {
@@ -175,13 +362,19 @@ fn bad_name(error: NameError) -> Refusal {
 }
 
 fn no_room(error: AppendError) -> Refusal {
-    let text = match error {
-        AppendError::TooLong { .. } => "file is too large, see --max-file",
-        AppendError::OverBudget(over) if over.depth == 0 => {
-            "this client's uploads hold too much, see --max-client-memory"
+    let (text, reason) = match error {
+        AppendError::TooLong { .. } => {
+            ("file is too large, see --max-file", RefusalReason::FileSize)
         }
-        AppendError::OverBudget(_) => "no memory left for files, see --memory",
-        AppendError::OutOfMemory => "the server is out of memory",
+        AppendError::OverBudget(over) if over.depth == 0 => (
+            "this client's uploads hold too much, see --max-client-memory",
+            RefusalReason::ClientMemory,
+        ),
+        AppendError::OverBudget(_) => {
+            ("no memory left for files, see --memory", RefusalReason::Memory)
+        }
+        AppendError::OutOfMemory => ("the server is out of memory", RefusalReason::Memory),
     };
-    Refusal::new(ErrorCode::FULL, text).because(format!("{text}: {error}"))
+    let refusal = Refusal::new(ErrorCode::FULL, text);
+    refusal.because(format!("{text}: {error}")).counted_as(reason)
 }

@@ -1,9 +1,11 @@
-//! Loads the files of a directory into memory.
+//! Loads the files of directories into memory, and again what has changed there.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use memtftp_store::{AppendError, Name, NameError, Store};
+use memtftp_store::{Name, NameError, Store, Version, VersionMark};
 use thiserror::Error;
 use walkdir::WalkDir;
 
@@ -63,12 +65,13 @@ pub enum PreloadError {
     },
 }
 
-/// Loads every regular file below `directory` under its relative name. Links are followed as long
-/// as they stay inside; devices, sockets and pipes are passed over with a warning.
+/// The files below a directory that clients could ask for: their names, sorted, and where they are.
+/// Links are followed as long as they stay inside; devices, sockets and pipes are passed over with
+/// a warning.
 ///
 /// # Errors
-/// The first file that cannot be loaded.
-pub(crate) fn load(store: &Store, directory: &Path, max_files: usize) -> Result<(), PreloadError> {
+/// The first file that could not be served.
+pub fn list_directory(directory: &Path) -> Result<Vec<(Name, PathBuf)>, PreloadError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         move |source| PreloadError::Unreadable { path, source }
@@ -77,6 +80,7 @@ pub(crate) fn load(store: &Store, directory: &Path, max_files: usize) -> Result<
     if !root.is_dir() {
         return Err(PreloadError::NotADirectory { path: directory.to_owned() });
     }
+    let mut files = Vec::new();
     for entry in WalkDir::new(&root).follow_links(true).sort_by_file_name() {
         let entry = entry.map_err(|error| {
             let path = error.path().unwrap_or(directory).to_owned();
@@ -88,28 +92,137 @@ pub(crate) fn load(store: &Store, directory: &Path, max_files: usize) -> Result<
         {
             return Err(PreloadError::LeavesDirectory { path: path.to_owned() });
         }
-        let metadata = fs::metadata(path).map_err(unreadable(path))?;
-        if metadata.is_file() {
-            if store.len() >= max_files {
-                return Err(PreloadError::TooMany { path: directory.to_owned(), max: max_files });
-            }
-            load_file(store, &root, path, &metadata)?;
-        } else if !metadata.is_dir() {
+        let kind = fs::metadata(path).map_err(unreadable(path))?;
+        if kind.is_file() {
+            files.push((name_of(&root, path)?, path.to_owned()));
+        } else if !kind.is_dir() {
             tracing::warn!("{} is no regular file and is not served", path.display());
         }
     }
-    Ok(())
+    Ok(files)
 }
 
-fn load_file(
-    store: &Store,
-    root: &Path,
-    path: &Path,
-    metadata: &Metadata,
-) -> Result<(), PreloadError> {
+fn name_of(root: &Path, path: &Path) -> Result<Name, PreloadError> {
     let relative = path.strip_prefix(root).unwrap_or(path);
-    let name = Name::parse(relative.as_os_str().as_encoded_bytes())
-        .map_err(|reason| PreloadError::BadName { path: path.to_owned(), reason })?;
+    Name::parse(relative.as_os_str().as_encoded_bytes())
+        .map_err(|reason| PreloadError::BadName { path: path.to_owned(), reason })
+}
+
+/// What was loaded from directories, to know later what has changed.
+#[derive(Debug, Default)]
+pub(crate) struct Preloaded {
+    files: BTreeMap<Name, Loaded>,
+}
+
+/// One file as it was when it was loaded.
+#[derive(Clone, Debug)]
+struct Loaded {
+    stamp: Stamp,
+    /// What it became. It does not keep the bytes, should an upload have replaced them.
+    version: VersionMark,
+}
+
+/// Tells whether a file on disk is still the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Stamp {
+    /// Device and number, where there are such.
+    file: Option<(u64, u64)>,
+    len: u64,
+    /// When it was written.
+    modified: Option<SystemTime>,
+    /// When anything about it was changed, in seconds and nanoseconds.
+    changed: Option<(i64, i64)>,
+}
+
+impl Stamp {
+    #[cfg(unix)]
+    fn of(metadata: &Metadata) -> Stamp {
+        use std::os::unix::fs::MetadataExt;
+        Stamp {
+            file: Some((metadata.dev(), metadata.ino())),
+            len: metadata.len(),
+            modified: metadata.modified().ok(),
+            changed: Some((metadata.ctime(), metadata.ctime_nsec())),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn of(metadata: &Metadata) -> Stamp {
+        let modified = metadata.modified().ok();
+        Stamp { file: None, len: metadata.len(), modified, changed: None }
+    }
+}
+
+/// A directory is loaded in two steps, so that a file that cannot be read leaves all as it was.
+pub(crate) struct Changes {
+    loaded: Vec<(Name, Loaded, Version)>,
+    gone: Vec<Name>,
+}
+
+impl Preloaded {
+    /// Reads what is new or has changed on disk since it was last loaded. A file that is there under
+    /// several names, by links, is held once.
+    ///
+    /// # Errors
+    /// The first file that cannot be loaded.
+    pub(crate) fn read(
+        &self,
+        store: &Store,
+        directories: &[PathBuf],
+        max_files: usize,
+    ) -> Result<Changes, PreloadError> {
+        let mut found = BTreeMap::new();
+        for directory in directories {
+            // Of two files of one name, that of the later directory is served.
+            found.extend(list_directory(directory)?);
+            let fresh = found.keys().filter(|name| !store.contains(name)).count();
+            if store.len() + fresh > max_files {
+                return Err(PreloadError::TooMany { path: directory.clone(), max: max_files });
+            }
+        }
+        let mut held: HashMap<Stamp, Version> = HashMap::new();
+        for loaded in self.files.values().filter(|loaded| loaded.stamp.file.is_some()) {
+            held.extend(loaded.version.version().map(|version| (loaded.stamp, version)));
+        }
+        let mut loaded = Vec::new();
+        for (name, path) in &found {
+            let unreadable = |source| PreloadError::Unreadable { path: path.clone(), source };
+            let stamp = Stamp::of(&fs::metadata(path).map_err(unreadable)?);
+            if self.files.get(name).is_some_and(|loaded| loaded.stamp == stamp) {
+                continue;
+            }
+            let version = match held.get(&stamp) {
+                Some(version) => version.clone(),
+                None => read_file(store, path, stamp.len)?,
+            };
+            if stamp.file.is_some() {
+                held.insert(stamp, version.clone());
+            }
+            loaded.push((name.clone(), Loaded { stamp, version: version.mark() }, version));
+        }
+        let gone = self.files.keys().filter(|name| !found.contains_key(name)).cloned().collect();
+        Ok(Changes { loaded, gone })
+    }
+
+    /// Makes what was read visible, each file at one moment. A file that is gone from the disk is
+    /// taken out, unless an upload has replaced it. Gives how many were loaded and taken out.
+    pub(crate) fn apply(&mut self, store: &Store, changes: Changes) -> (usize, usize) {
+        let counts = (changes.loaded.len(), changes.gone.len());
+        for (name, loaded, version) in changes.loaded {
+            let _receipt = store.link(name.clone(), &version);
+            self.files.insert(name, loaded);
+        }
+        for name in changes.gone {
+            let version = self.files.remove(&name).and_then(|loaded| loaded.version.version());
+            if let Some(version) = version {
+                store.remove_version(&name, &version);
+            }
+        }
+        counts
+    }
+}
+
+fn read_file(store: &Store, path: &Path, len: u64) -> Result<Version, PreloadError> {
     let too_large = |size| PreloadError::TooLarge {
         path: path.to_owned(),
         size,
@@ -117,16 +230,11 @@ fn load_file(
         limit: store.budget().limit(),
     };
     // Before reading: a file larger than memory must not be tried.
-    if metadata.len() > store.budget().free() {
-        return Err(too_large(metadata.len()));
+    if len > store.budget().free() {
+        return Err(too_large(len));
     }
     let bytes = fs::read(path)
         .map_err(|source| PreloadError::Unreadable { path: path.to_owned(), source })?;
     let size = bytes.len() as u64;
-    match store.put(name, bytes) {
-        Ok(_) => Ok(()),
-        Err(
-            AppendError::OverBudget(_) | AppendError::TooLong { .. } | AppendError::OutOfMemory,
-        ) => Err(too_large(size)),
-    }
+    store.hold(bytes).map_err(|_| too_large(size))
 }

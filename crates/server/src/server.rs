@@ -6,29 +6,39 @@ use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender};
-use memtftp_proto::{Endpoint, Timing};
+use memtftp_proto::{Endpoint, SocketRole, Timing};
 use memtftp_store::{AppendError, Budget, Name, NameError, Store, Version};
-use memtftp_udp::Waker;
+use memtftp_udp::{Poller, Waker};
 use thiserror::Error;
 
 use crate::arrivals::Arrivals;
 use crate::builder::{Builder, StartError};
-use crate::config::Config;
+use crate::config::{Config, ConfigError, SharedConfig};
 use crate::faults::{Faults, Rules};
 use crate::inherited::Inherited;
 use crate::interfaces::Interfaces;
+use crate::later::Answers;
 use crate::library::Library;
+use crate::preload::{PreloadError, Preloaded};
 use crate::privileges::RunAs;
 use crate::records::Records;
 use crate::request_log::{LogSender, RequestLog};
 use crate::sockets::{self, WorkerSockets};
-use crate::worker::{Command, Unfinished, Worker};
+#[cfg(unix)]
+use crate::status::socket::{Serving, StatusSocket};
+use crate::status::{Gauge, Status};
+use crate::worker::{Broadcasts, Command, Parts, Unfinished, Worker};
+
+/// One client address may have this part of all half-open sessions.
+const CLIENT_SHARE: usize = 4;
 
 /// A file was not put into the server. The caller must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -42,12 +52,40 @@ pub enum PutError {
     Room(#[from] AppendError),
 }
 
+/// What a reload has done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Files that were loaded, because they are new or have changed on disk.
+    pub loaded: usize,
+    /// Files that are gone from the disk, and so from memory unless an upload had replaced them.
+    pub gone: usize,
+    /// Flags of settings that take effect at the next start only.
+    pub kept: Vec<&'static str>,
+}
+
+/// A running server goes on as it was. The operator must act.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// The settings contradict each other.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A directory cannot be loaded.
+    #[error(transparent)]
+    Preload(#[from] PreloadError),
+    /// A thread that the rules need could not be made.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
 /// A running server. Dropping it ends every transfer at once.
 ///
 /// It can be shared between threads; every call takes `&self`.
 pub struct Server {
     store: Store,
-    config: Arc<Config>,
+    config: SharedConfig,
+    library: Library,
+    preloaded: Mutex<Preloaded>,
     interfaces: Interfaces,
     arrivals: Arrivals,
     records: Option<Records>,
@@ -57,6 +95,10 @@ pub struct Server {
     workers: Vec<WorkerHandle>,
     /// Disconnected once every worker has ended.
     ended: Receiver<Infallible>,
+    gauge: Gauge,
+    /// Ends before the workers, whom it asks.
+    #[cfg(unix)]
+    status: Option<Serving>,
     log: Option<RequestLog>,
 }
 
@@ -110,23 +152,35 @@ impl Server {
         // The port first: it is the likeliest to fail, and loading may take long.
         let sockets = sockets::bind(&config, count, inherited)?;
         let store = Store::new(Budget::new(config.memory));
-        for directory in &preload {
-            crate::preload::load(&store, directory, config.max_files)?;
-        }
-        // The log is opened by who has to open it again after a rotation, and threads inherit what is
-        // left of the rights.
+        let mut preloaded = Preloaded::default();
+        let files = preloaded.read(&store, &preload, config.max_files)?;
+        preloaded.apply(&store, files);
+        // What follows is opened by who has to open it again after a rotation and to remove it at the
+        // end, and threads inherit what is left of the rights.
         config.user.as_ref().map(RunAs::drop_privileges).transpose()?;
+        #[cfg(unix)]
+        let status_socket = config.status_socket.as_deref().map(StatusSocket::open).transpose()?;
         let log = config.request_log.as_ref().map(RequestLog::start).transpose()?;
         let interfaces = Interfaces::read();
         let arrivals = Arrivals::default();
+        let shared = Arc::new(ArcSwap::new(Arc::clone(&config)));
+        let library =
+            Library::new(store.clone(), arrivals.clone(), Arc::clone(&shared), interfaces.clone());
+        library.prepare(&config.rules)?;
         let records = (keep_records > 0).then(|| Records::new(keep_records));
         let (running, ended) = Running::new(arrivals.clone(), records.clone());
+        let unwritten = log.as_ref().map(|log| log.sender().unwritten()).unwrap_or_default();
         let mut server = Server {
+            gauge: Gauge::new(Vec::new(), store.clone(), Arc::clone(&unwritten)),
+            #[cfg(unix)]
+            status: None,
             listening: sockets.first().map(addresses).unwrap_or_default(),
             transfer_ports: sockets.iter().flat_map(transfer_ports).collect(),
             workers: Vec::with_capacity(count),
             store,
-            config,
+            config: shared,
+            library,
+            preloaded: Mutex::new(preloaded),
             interfaces,
             arrivals,
             records,
@@ -134,46 +188,37 @@ impl Server {
             ended,
             log,
         };
-        let library = Library::new(
-            server.store.clone(),
-            server.arrivals.clone(),
-            Arc::clone(&server.config),
-            server.interfaces.clone(),
-        );
         let unfinished = Unfinished::new(count);
         for (number, sockets) in sockets.into_iter().enumerate() {
-            let endpoint =
-                Endpoint::new(server.endpoint_config(&sockets, count, number), library.clone());
+            let poller = Poller::new()?;
+            let (answers, resolutions) = Answers::new(poller.waker());
+            let roles = sockets.roles.clone();
+            let settings = endpoint_config(&config, roles, count, number);
+            let endpoint = Endpoint::new(settings, server.library.with_answers(answers));
             let faults = server.faults.clone().map(Faults::new);
             let log = server.log_sender();
-            let worker = Worker::new(endpoint, sockets, faults, log, unfinished.clone())?;
-            let pin = server.config.pin_workers.then_some(number);
+            let (unfinished, broadcasts) = (unfinished.clone(), broadcasts(&config, number));
+            let parts = Parts { poller, resolutions, faults, log, unfinished, broadcasts };
+            let worker = Worker::new(endpoint, sockets, parts)?;
+            let pin = config.pin_workers.then_some(number);
             server.workers.push(spawn(number, pin, worker, Arc::clone(&running))?);
+        }
+        let handles = server.workers.iter();
+        let workers = handles.map(|worker| (worker.commands.clone(), worker.waker.clone()));
+        server.gauge = Gauge::new(workers.collect(), server.store.clone(), unwritten);
+        #[cfg(unix)]
+        if let Some(socket) = status_socket {
+            server.status = Some(socket.serve(server.gauge.clone())?);
         }
         Ok(server)
     }
 
     fn log_sender(&self) -> LogSender {
         let log = self.log.as_ref().map_or_else(LogSender::none, RequestLog::sender);
-        log.keeping(self.records.clone())
-    }
-
-    fn endpoint_config(
-        &self,
-        sockets: &WorkerSockets,
-        workers: usize,
-        number: usize,
-    ) -> memtftp_proto::Config {
-        let timing = Timing { patience: self.config.give_up, ..Timing::default() };
-        let opening_patience = timing.opening_patience.min(timing.patience);
-        memtftp_proto::Config {
-            sockets: sockets.roles.clone(),
-            timing: Timing { opening_patience, ..timing },
-            max_sessions: self.config.max_sessions.div_ceil(workers),
-            max_sessions_per_client: self.config.max_client_sessions,
-            seed: RandomState::new().hash_one(number),
-            ..memtftp_proto::Config::default()
-        }
+        let config = self.config.load();
+        let workers = u32::try_from(config.worker_count()).unwrap_or(u32::MAX);
+        let lines = config.max_unrecognized.div_ceil(workers.max(1));
+        log.keeping(self.records.clone()).allowing(lines)
     }
 
     /// The addresses that requests go to, as they were bound: `[::]` is every address.
@@ -215,8 +260,33 @@ impl Server {
     }
 
     /// The settings it runs with.
-    pub fn config(&self) -> &Config {
-        &self.config
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    /// Takes other settings, and loads again what has changed in these directories since it was last
+    /// loaded. Transfers that run go on with what they began with. Blocks while files are read.
+    ///
+    /// An upload stays, unless the file of its name on disk has changed since that was loaded.
+    ///
+    /// # Errors
+    /// The settings make no sense or a file cannot be loaded. All stays as it was.
+    pub fn reload(&self, config: Config, directories: &[PathBuf]) -> Result<Reloaded, ReloadError> {
+        config.check()?;
+        let mut preloaded = self.preloaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let (config, kept) = config.keeping_fixed(&self.config.load());
+        let files = preloaded.read(&self.store, directories, config.max_files)?;
+        self.library.prepare(&config.rules).map_err(ReloadError::Thread)?;
+        let count = self.workers.len();
+        for (number, worker) in self.workers.iter().enumerate() {
+            let settings = endpoint_config(&config, Vec::new(), count, number);
+            // A worker that has ended needs no settings.
+            let _ = worker.commands.send(Command::Configure(Box::new(settings)));
+            worker.waker.wake();
+        }
+        self.config.store(Arc::new(config));
+        let (loaded, gone) = preloaded.apply(&self.store, files);
+        Ok(Reloaded { loaded, gone, kept })
     }
 
     /// Adds a file, or replaces it for transfers that begin from now on.
@@ -250,6 +320,25 @@ impl Server {
         self.store.budget().used()
     }
 
+    /// What the server is doing and has done. Blocks until its workers have answered, up to a
+    /// second; those that have not are not in the numbers.
+    ///
+    /// ```
+    /// use memtftp_server::Server;
+    ///
+    /// let server = Server::builder().start()?;
+    /// server.put("boot/a", vec![0; 1_000])?;
+    /// let status = server.status();
+    /// assert_eq!((status.open.sessions, status.totals.requests), (0, 0));
+    /// assert_eq!((status.memory.files, status.memory.file_count), (1_000, 1));
+    /// assert_eq!(status.refused["max_uploads"], 0);
+    /// println!("{status}");    // as `memtftp status` prints it
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn status(&self) -> Status {
+        self.gauge.status()
+    }
+
     /// Opens the request log again by its name, after a rotation.
     pub fn reopen_request_log(&self) {
         if let Some(log) = &self.log {
@@ -260,12 +349,12 @@ impl Server {
     /// Refuses new requests from now on and ends when the last transfer has ended, at the latest
     /// after `patience`. Returns at once; [`Server::wait`] waits.
     pub fn drain(&self, patience: Duration) {
-        self.tell(Command::Drain(patience));
+        self.tell(&Command::Drain(patience));
     }
 
     /// Ends every transfer now and tells its client. Returns at once; [`Server::wait`] waits.
     pub fn abort(&self) {
-        self.tell(Command::Stop);
+        self.tell(&Command::Stop);
     }
 
     /// Waits until the server has ended by [`Server::drain`] or [`Server::abort`]. Blocks.
@@ -279,11 +368,11 @@ impl Server {
         drop(self);
     }
 
-    fn tell(&self, command: Command) {
+    fn tell(&self, command: &Command) {
         for worker in &self.workers {
             // A worker that has ended needs no telling, and one that has not read the last few
             // commands is already told to end.
-            let _ = worker.commands.try_send(command);
+            let _ = worker.commands.try_send(command.clone());
             worker.waker.wake();
         }
     }
@@ -291,6 +380,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
+        #[cfg(unix)]
+        drop(self.status.take());
         self.abort();
         for worker in self.workers.drain(..) {
             if worker.thread.join().is_err() {
@@ -335,6 +426,40 @@ fn pin_to_core(turn: usize) {
     let core = cores.get(turn % cores.len().max(1));
     if !core.is_some_and(|core| core_affinity::set_for_current(*core)) {
         tracing::warn!("the system does not let a worker stay on one core: start without --pin");
+    }
+}
+
+/// The first worker alone sees to broadcasts, of which each worker gets a copy.
+fn broadcasts(config: &Config, number: usize) -> Broadcasts {
+    match (number, config.answer_broadcast) {
+        (0, true) => Broadcasts::Answer,
+        (0, false) => Broadcasts::Drop,
+        _ => Broadcasts::Ignore,
+    }
+}
+
+/// What a worker's share of these settings is.
+fn endpoint_config(
+    config: &Config,
+    sockets: Vec<SocketRole>,
+    workers: usize,
+    number: usize,
+) -> memtftp_proto::Config {
+    let timing = Timing { patience: config.give_up, ..Timing::default() };
+    let opening_patience = timing.opening_patience.min(timing.patience);
+    let max_half_open = config.max_half_open.div_ceil(workers);
+    memtftp_proto::Config {
+        sockets,
+        timing: Timing { opening_patience, ..timing },
+        max_sessions: config.max_sessions.div_ceil(workers),
+        max_sessions_per_client: config.max_client_sessions,
+        max_uploads: config.max_uploads.div_ceil(workers),
+        max_half_open,
+        max_half_open_per_client: max_half_open.div_ceil(CLIENT_SHARE),
+        max_requests_per_client: config.max_client_requests,
+        max_transfer_time: config.max_transfer_time,
+        seed: RandomState::new().hash_one(number),
+        ..memtftp_proto::Config::default()
     }
 }
 

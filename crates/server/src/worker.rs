@@ -7,14 +7,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
-use memtftp_proto::{Datagram, Endpoint, Route, SocketId, Time};
-use memtftp_udp::{Poller, Ready, RecvBatch, SendBuffer, Waker};
+use memtftp_proto::{Datagram, Endpoint, ErrorCode, Outcome, Record, Route, SocketId, Time};
+use memtftp_udp::{Cast, Poller, Ready, Received, RecvBatch, SendBuffer, Waker};
 
 use crate::faults::{Ends, Faults};
-use crate::library::Library;
+use crate::later::Resolution;
+use crate::library::{Library, NamedUpload};
+use crate::missed::Missed;
 use crate::outbox::Outbox;
 use crate::request_log::LogSender;
 use crate::sockets::WorkerSockets;
+use crate::status::{MAX_STATUS_SESSIONS, Report};
 
 /// Batches taken from one socket before the others have their turn.
 const MAX_BATCHES: usize = 4;
@@ -23,7 +26,7 @@ const MAX_BATCHES: usize = 4;
 const MAX_LOST_RUNS: u32 = 8;
 
 /// Commands that wait to be read, at most.
-const MAX_COMMANDS: usize = 16;
+pub(crate) const MAX_COMMANDS: usize = 16;
 
 /// How long a worker that drains repeats the last ACKs of uploads.
 const LAST_DALLY: Duration = Duration::from_secs(1);
@@ -32,12 +35,28 @@ const LAST_DALLY: Duration = Duration::from_secs(1);
 const DRAIN_CHECK: Duration = Duration::from_millis(10);
 
 /// What the rest of the server tells a worker.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Command {
+    /// Take these settings for requests that come from now on.
+    Configure(Box<memtftp_proto::Config>),
     /// Refuse new requests; end when the last transfer has ended, or after this time.
     Drain(Duration),
     /// End every transfer now.
     Stop,
+    /// Tell there how it goes; what does not fit there is lost.
+    Report(Sender<Report>),
+}
+
+/// What a worker does with datagrams to a broadcast address. The system gives a copy of each to
+/// every worker, whoever else gets those of its client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Broadcasts {
+    /// Nothing at all: another worker sees to them.
+    Ignore,
+    /// They are dropped and recorded.
+    Drop,
+    /// Requests among them are answered from the address of the interface.
+    Answer,
 }
 
 /// How many workers still have transfers while the server drains.
@@ -63,6 +82,8 @@ pub(crate) struct Worker {
     /// What the last wait found; kept for its memory.
     ready: Vec<Ready>,
     commands: Receiver<Command>,
+    /// Answers to requests that had to wait for them.
+    resolutions: Receiver<Resolution>,
     log: LogSender,
     origin: Instant,
     /// One for the socket that is read, one for the transfer that has to catch up first.
@@ -77,7 +98,19 @@ pub(crate) struct Worker {
     unfinished: Unfinished,
     /// Set once a round, for who looks whether this worker hangs.
     alive: Arc<AtomicBool>,
+    broadcasts: Broadcasts,
+    missed: Missed,
     lost: u64,
+}
+
+/// What a worker has beside its endpoint and its sockets.
+pub(crate) struct Parts {
+    pub(crate) poller: Poller,
+    pub(crate) resolutions: Receiver<Resolution>,
+    pub(crate) faults: Option<Faults>,
+    pub(crate) log: LogSender,
+    pub(crate) unfinished: Unfinished,
+    pub(crate) broadcasts: Broadcasts,
 }
 
 impl Worker {
@@ -85,11 +118,9 @@ impl Worker {
     pub(crate) fn new(
         endpoint: Endpoint<Library>,
         sockets: WorkerSockets,
-        faults: Option<Faults>,
-        log: LogSender,
-        unfinished: Unfinished,
+        parts: Parts,
     ) -> io::Result<(Worker, Sender<Command>)> {
-        let mut poller = Poller::new()?;
+        let Parts { mut poller, resolutions, faults, log, unfinished, broadcasts } = parts;
         for (key, socket) in sockets.sockets.iter().enumerate() {
             poller.add(socket, key)?;
         }
@@ -101,6 +132,7 @@ impl Worker {
             poller,
             ready: Vec::new(),
             commands,
+            resolutions,
             log,
             origin: Instant::now(),
             batches: vec![RecvBatch::new(), RecvBatch::new()],
@@ -110,6 +142,8 @@ impl Worker {
             finished: false,
             unfinished,
             alive: Arc::new(AtomicBool::new(true)),
+            broadcasts,
+            missed: Missed::default(),
             lost: 0,
         };
         Ok((worker, sender))
@@ -142,6 +176,7 @@ impl Worker {
             self.ready = ready;
             let now = self.now();
             self.obey(now);
+            self.resolve(now);
             self.endpoint.handle_timeout(now);
             let ending = self.is_ending(now);
             if ending {
@@ -221,11 +256,11 @@ impl Worker {
             };
             let now = self.now();
             for received in batch.iter() {
+                let Some(directed) = self.is_directed(&received) else { continue };
                 let socket = SocketId(u16::try_from(key).unwrap_or(u16::MAX));
                 let route = Route { socket, peer: received.peer, local: received.local };
                 self.catch_up(&route);
-                let (directed, payload) = (received.directed, received.payload);
-                let datagram = Datagram { route, directed, payload };
+                let datagram = Datagram { route, directed, payload: received.payload };
                 match &mut self.faults {
                     None => self.endpoint.handle_datagram(now, &datagram),
                     Some(faults) => faults.receive(now, &datagram, &mut self.endpoint),
@@ -240,6 +275,18 @@ impl Worker {
         self.batches.push(batch);
     }
 
+    /// Whether a datagram is to be answered as if it had been sent to this host alone; `None` if it
+    /// is another worker's to see to.
+    fn is_directed(&self, received: &Received<'_>) -> Option<bool> {
+        match (received.cast, self.broadcasts) {
+            (Cast::Unicast, _) => Some(true),
+            (_, Broadcasts::Ignore) => None,
+            // Without an address of ours it would leave from any.
+            (Cast::Broadcast, Broadcasts::Answer) => Some(received.local.is_some()),
+            (Cast::Broadcast | Cast::Multicast, _) => Some(false),
+        }
+    }
+
     /// Sockets are read one after the other, but a client sends in order: what it sent to its
     /// transfer before a new request, its last ACK for one, must count first.
     fn catch_up(&mut self, route: &Route) {
@@ -250,12 +297,40 @@ impl Worker {
 
     fn obey(&mut self, now: Time) {
         while let Ok(command) = self.commands.try_recv() {
-            self.endpoint.drain();
             let at = match command {
+                Command::Configure(config) => {
+                    self.endpoint.configure(*config);
+                    continue;
+                }
                 Command::Drain(patience) => now + patience,
                 Command::Stop => now,
+                Command::Report(reply) => {
+                    let _ = reply.try_send(self.report(now));
+                    continue;
+                }
             };
+            self.endpoint.drain();
             self.stop_at = Some(self.stop_at.map_or(at, |before| before.min(at)));
+        }
+    }
+
+    /// Takes the answers that have come.
+    fn resolve(&mut self, now: Time) {
+        while let Ok(resolution) = self.resolutions.try_recv() {
+            match resolution {
+                Resolution::Opened(id, result) => self.endpoint.resolve_open(now, id, result),
+                Resolution::Begun(id, result) => self.endpoint.resolve_begin(now, id, result),
+            }
+        }
+    }
+
+    fn report(&self, now: Time) -> Report {
+        Report {
+            snapshot: self.endpoint.snapshot(now, MAX_STATUS_SESSIONS),
+            counters: self.endpoint.counters().clone(),
+            uploads: self.endpoint.uploads().map(NamedUpload::charged).sum(),
+            unsent: self.lost,
+            missed: self.missed.clone(),
         }
     }
 
@@ -292,10 +367,20 @@ impl Worker {
     fn log_records(&mut self) {
         while let Some(record) = self.endpoint.poll_record() {
             let address = self.address_of(record.socket);
+            self.note_missed(&record);
             self.log.send(record, address);
         }
         if self.endpoint.lost_runs() >= MAX_LOST_RUNS {
             self.stop_segmenting();
+        }
+    }
+
+    fn note_missed(&mut self, record: &Record) {
+        if let Outcome::Refused(refusal) = &record.outcome
+            && refusal.code == ErrorCode::NOT_FOUND
+            && let Some(request) = record.parse_request()
+        {
+            self.missed.add(request.name);
         }
     }
 

@@ -46,4 +46,4 @@ pub use budget::{Budget, Charge, OverBudget};
 pub use name::{Name, NameError};
 pub use store::{CommitError, Existing, Receipt, Store};
 pub use upload::{AppendError, Upload};
-pub use version::Version;
+pub use version::{Version, VersionMark};

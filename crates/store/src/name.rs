@@ -1,5 +1,6 @@
 //! Names of files, in the one form the store keeps.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +11,10 @@ use thiserror::Error;
 /// [`Name::parse`] is the only way to get one, so two spellings of a path that mean the same file
 /// are equal, and no name can climb out of the tree. A name is bytes, not text: it need not be UTF-8.
 /// Cloning is cheap.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+///
+/// Names are sorted as if they were in lower case (ASCII), and those that are then equal by their
+/// bytes: all spellings of a name stand together.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Name(Arc<[u8]>);
 
 /// Why some bytes are not the name of a file.
@@ -72,6 +76,31 @@ impl Name {
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// The first of all names that differ from this one in the case of ASCII letters only.
+    pub(crate) fn first_spelling(&self) -> Name {
+        // By their bytes, capitals come first.
+        Name(self.0.to_ascii_uppercase().into())
+    }
+
+    pub(crate) fn eq_ignoring_case(&self, other: &Name) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Ord for Name {
+    fn cmp(&self, other: &Name) -> Ordering {
+        match self.0.iter().zip(other.0.iter()).find(|(a, b)| !a.eq_ignore_ascii_case(b)) {
+            Some((a, b)) => a.to_ascii_lowercase().cmp(&b.to_ascii_lowercase()),
+            None => self.0.len().cmp(&other.0.len()).then_with(|| self.0.cmp(&other.0)),
+        }
+    }
+}
+
+impl PartialOrd for Name {
+    fn partial_cmp(&self, other: &Name) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The names and the versions they stand for.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -84,6 +85,18 @@ impl Store {
         self.shared.index.load().contains_key(name)
     }
 
+    /// The name of a file that differs from `name` in the case of ASCII letters only: `name` itself if
+    /// there is such a file, else the first. Never waits.
+    #[must_use]
+    pub fn spelling(&self, name: &Name) -> Option<Name> {
+        let index = self.shared.index.load();
+        if index.contains_key(name) {
+            return Some(name.clone());
+        }
+        let (found, _) = index.range(name.first_spelling()..).next()?;
+        found.eq_ignoring_case(name).then(|| found.clone())
+    }
+
     /// Starts an upload that is bounded by the budget of the store alone.
     #[must_use]
     pub fn begin(&self) -> Upload {
@@ -130,10 +143,32 @@ impl Store {
     ///
     /// [`AppendError::OverBudget`]; the old content stays.
     pub fn put(&self, name: Name, bytes: impl Into<Vec<u8>>) -> Result<Receipt, AppendError> {
+        Ok(self.replace(name, &self.hold(bytes)?))
+    }
+
+    /// Makes a version of `bytes` that has no name yet; [`link`](Store::link) gives it one.
+    ///
+    /// # Errors
+    ///
+    /// [`AppendError::OverBudget`].
+    pub fn hold(&self, bytes: impl Into<Vec<u8>>) -> Result<Version, AppendError> {
         let bytes = bytes.into();
         let charge = self.budget().charge(bytes.len() as u64)?;
-        let version = Version::new(bytes.into_boxed_slice(), charge);
-        Ok(self.replace(name, &version))
+        Ok(Version::new(bytes.into_boxed_slice(), charge))
+    }
+
+    /// Makes `name` stand for `version`, which may have other names: it is charged once, whatever
+    /// their number.
+    pub fn link(&self, name: Name, version: &Version) -> Receipt {
+        self.replace(name, version)
+    }
+
+    /// Takes `name` away if it stands for `version`; true if so.
+    pub fn remove_version(&self, name: &Name, version: &Version) -> bool {
+        self.update(|index| {
+            let same = index.get(name).is_some_and(|held| held.is_same(version));
+            same && index.remove(name).is_some()
+        })
     }
 
     /// Takes `name` away and returns the version it stood for, if any.
@@ -155,7 +190,16 @@ impl Store {
         self.shared.index.load().is_empty()
     }
 
-    /// All names at one moment, sorted by their bytes.
+    /// Bytes of all files at one moment, each counted once whatever its names, without what else the budget is charged for: uploads, and
+    /// older versions that are still open. Takes as long as there are files.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let index = self.shared.index.load();
+        let mut counted = HashSet::new();
+        index.values().filter(|version| counted.insert(version.key())).map(Version::len).sum()
+    }
+
+    /// All names at one moment, sorted.
     #[must_use]
     pub fn names(&self) -> Vec<Name> {
         self.shared.index.load().keys().cloned().collect()
@@ -282,7 +326,7 @@ mod tests {
         let pinned = store.open(&name("f")).unwrap();
         let receipt = store.put(name("f"), "second!").unwrap();
         assert!(receipt.replaced());
-        assert_eq!(store.budget().used(), 5 + 7);
+        assert_eq!((store.bytes(), store.budget().used()), (7, 5 + 7));
 
         let removed = store.remove(&name("f")).unwrap();
         assert_eq!(removed.as_ref(), b"second!");
@@ -368,6 +412,42 @@ mod tests {
         let _ = store.put(name("f"), "of the operator").unwrap();
         assert_eq!((share.used(), store.budget().used()), (0, 15));
         upload.append(&[0; 61]).unwrap();
+    }
+
+    #[test]
+    fn a_name_is_found_by_any_spelling() {
+        let store = Store::new(Budget::new(10_000));
+        for text in ["Boot/BCD", "boot/bcd.log", "boot/fonts/A", "boot/fonts/a", "boot/bc", "bOOT"]
+        {
+            let _ = store.put(name(text), text).unwrap();
+        }
+        let found = |text| store.spelling(&name(text)).map(|name| name.to_string());
+        for (asked, expected) in [
+            ("\\BOOT\\bcd", Some("Boot/BCD")),
+            ("boot/FONTS/a", Some("boot/fonts/A")),
+            ("boot/fonts/a", Some("boot/fonts/a")),
+            ("BOOT/bC", Some("boot/bc")),
+            ("boot", Some("bOOT")),
+            ("boot/bcd.lo", None),
+            ("boot/b", None),
+            ("zoot", None),
+        ] {
+            assert_eq!(found(asked).as_deref(), expected, "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_link_costs_nothing_and_goes_with_its_version_only() {
+        let store = Store::new(Budget::new(100));
+        let _ = store.put(name("f"), "content").unwrap();
+        let version = store.open(&name("f")).unwrap();
+        let _ = store.link(name("g"), &version);
+        assert_eq!(store.open(&name("g")).unwrap().as_ref(), b"content");
+        assert_eq!(store.budget().used(), 7);
+        let _ = store.put(name("f"), "other").unwrap();
+        assert!(!store.remove_version(&name("f"), &version));
+        assert!(store.remove_version(&name("g"), &version));
+        assert_eq!((store.len(), store.contains(&name("f"))), (1, true));
     }
 
     #[test]

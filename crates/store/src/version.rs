@@ -1,7 +1,7 @@
 //! Contents that never change.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use crate::budget::Charge;
 
@@ -32,6 +32,23 @@ impl Version {
         self.content.bytes.len() as u64
     }
 
+    /// The same for all clones of a version, and other than that of any other that lives.
+    pub(crate) fn key(&self) -> usize {
+        Arc::as_ptr(&self.content) as usize
+    }
+
+    /// True if both are the same commit; equal bytes are not enough.
+    #[must_use]
+    pub fn is_same(&self, other: &Version) -> bool {
+        Arc::ptr_eq(&self.content, &other.content)
+    }
+
+    /// A mark of this version that does not keep its bytes.
+    #[must_use]
+    pub fn mark(&self) -> VersionMark {
+        VersionMark(Arc::downgrade(&self.content))
+    }
+
     /// True for a file without content.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -42,6 +59,24 @@ impl Version {
 impl AsRef<[u8]> for Version {
     fn as_ref(&self) -> &[u8] {
         &self.content.bytes
+    }
+}
+
+/// Tells a version from all others, also once it is gone, without keeping its bytes.
+#[derive(Clone)]
+pub struct VersionMark(Weak<Content>);
+
+impl VersionMark {
+    /// The version, if anyone still has it.
+    #[must_use]
+    pub fn version(&self) -> Option<Version> {
+        self.0.upgrade().map(|content| Version { content })
+    }
+}
+
+impl fmt::Debug for VersionMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VersionMark").finish_non_exhaustive()
     }
 }
 

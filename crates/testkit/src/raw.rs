@@ -126,6 +126,8 @@ impl Raw {
                     blksize = blksize_of(&pairs);
                     self.say(&ack(0))
                 }
+                // Sent again, because our ACK was late on a busy machine.
+                Packet::Data(block, _) if block == wanted.wrapping_sub(1) => self.receive(),
                 Packet::Data(block, bytes) => {
                     assert_eq!(block, wanted, "blocks come in order");
                     file.extend_from_slice(&bytes);
@@ -158,7 +160,11 @@ impl Raw {
         for at in 0..=last {
             let block = (at + 1) as u16;
             let end = file.len().min((at + 1) * blksize);
-            match self.say(&data(block, &file[at * blksize..end])) {
+            let mut answer = self.say(&data(block, &file[at * blksize..end]));
+            while answer == Packet::Ack(block.wrapping_sub(1)) {
+                answer = self.receive();
+            }
+            match answer {
                 Packet::Ack(acknowledged) if acknowledged == block => {}
                 other => return Err(other),
             }

@@ -1,6 +1,28 @@
-//! The two notations of an IPv4 address on a dual-stack socket.
+//! The two notations of an IPv4 address on a dual-stack socket, and what kinds of address there are.
 
-use std::net::{SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
+
+/// To whom a datagram was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cast {
+    /// To one host.
+    Unicast,
+    /// To every host of an IPv4 network.
+    Broadcast,
+    /// To the members of a group.
+    Multicast,
+}
+
+impl Cast {
+    /// As far as the address itself tells: the broadcast address of a subnet looks like a host's.
+    pub(crate) fn of(address: IpAddr) -> Cast {
+        match address.to_canonical() {
+            address if address.is_multicast() => Cast::Multicast,
+            IpAddr::V4(Ipv4Addr::BROADCAST) => Cast::Broadcast,
+            _ => Cast::Unicast,
+        }
+    }
+}
 
 /// `address` as the rest of the program sees it: `::ffff:a.b.c.d` becomes IPv4.
 pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {

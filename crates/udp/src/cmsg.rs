@@ -7,23 +7,24 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use libc::{IPPROTO_IP, IPPROTO_IPV6, c_int, cmsghdr, in_pktinfo, in6_pktinfo};
 
+use crate::address::Cast;
+
 /// Where a datagram arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Arrival {
     /// The address of this host to answer from.
     pub(crate) local: Option<IpAddr>,
-    /// The datagram was sent to one host: no broadcast, no multicast.
-    pub(crate) directed: bool,
+    pub(crate) cast: Cast,
 }
 
 impl Arrival {
     /// What is assumed when the system says nothing.
-    pub(crate) const UNKNOWN: Arrival = Arrival { local: None, directed: true };
+    pub(crate) const UNKNOWN: Arrival = Arrival { local: None, cast: Cast::Unicast };
 
     /// Of a datagram on a socket bound to `address`.
     pub(crate) fn at(address: IpAddr) -> Arrival {
-        let directed = !is_group(address);
-        Arrival { local: directed.then_some(address), directed }
+        let cast = Cast::of(address);
+        Arrival { local: (cast == Cast::Unicast).then_some(address), cast }
     }
 }
 
@@ -136,21 +137,18 @@ fn arrival_v4(info: in_pktinfo) -> Arrival {
     // address; then `own` is that of the interface. This is the only sign of a subnet broadcast. It
     // is missing on a datagram that came before the socket was asked to tell.
     let told = cfg!(any(target_os = "linux", target_os = "android")) && !own.is_unspecified();
-    let elsewhere = told && own != address;
-    if !is_group(address.into()) && !elsewhere {
-        return Arrival { local: Some(address.into()), directed: true };
-    }
-    let usable = !own.is_unspecified() && !is_group(own.into()) && own != address;
-    Arrival { local: usable.then_some(own.into()), directed: false }
+    let cast = match Cast::of(address.into()) {
+        Cast::Unicast if told && own != address => Cast::Broadcast,
+        Cast::Unicast => return Arrival { local: Some(address.into()), cast: Cast::Unicast },
+        group => group,
+    };
+    let is_own = Cast::of(own.into()) == Cast::Unicast && own != address;
+    let usable = is_own && !own.is_unspecified();
+    Arrival { local: usable.then_some(own.into()), cast }
 }
 
 fn arrival_v6(info: in6_pktinfo) -> Arrival {
     Arrival::at(Ipv6Addr::from(info.ipi6_addr.s6_addr).to_canonical())
-}
-
-/// Multicast, or the broadcast address that is one on every network.
-fn is_group(address: IpAddr) -> bool {
-    address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
 /// A struct of the C library that is the same as its bytes.

@@ -1,24 +1,25 @@
 //! Stand-in for the control messages on systems where the local address cannot be learnt.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
+
+use crate::address::Cast;
 
 /// Where a datagram arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Arrival {
     /// The address of this host to answer from.
     pub(crate) local: Option<IpAddr>,
-    /// The datagram was sent to one host: no broadcast, no multicast.
-    pub(crate) directed: bool,
+    pub(crate) cast: Cast,
 }
 
 impl Arrival {
     /// What is assumed when the system says nothing.
-    pub(crate) const UNKNOWN: Arrival = Arrival { local: None, directed: true };
+    pub(crate) const UNKNOWN: Arrival = Arrival { local: None, cast: Cast::Unicast };
 
     /// Of a datagram on a socket bound to `address`.
     pub(crate) fn at(address: IpAddr) -> Arrival {
-        let group = address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST);
-        Arrival { local: (!group).then_some(address), directed: !group }
+        let cast = Cast::of(address);
+        Arrival { local: (cast == Cast::Unicast).then_some(address), cast }
     }
 }
 

@@ -29,7 +29,7 @@ fn a_written_message_reads_back() {
     let peer = "[2001:db8::2]:1000".parse().unwrap();
     let length = control.encode(peer, "2001:db8::1".parse().unwrap());
     let arrival = decode(&control.bytes()[..length]).unwrap();
-    assert_eq!(arrival, Arrival { local: ip("2001:db8::1"), directed: true });
+    assert_eq!(arrival, Arrival { local: ip("2001:db8::1"), cast: Cast::Unicast });
 }
 
 #[test]
@@ -51,20 +51,20 @@ fn a_source_of_the_other_family_is_left_out() {
 }
 
 #[test]
-fn broadcast_and_multicast_are_not_directed() {
+fn broadcast_and_multicast_are_told_apart() {
     let own = [192, 0, 2, 1];
     let cases = [
-        ([192, 0, 2, 1], own, Arrival { local: ip("192.0.2.1"), directed: true }),
-        ([255; 4], own, Arrival { local: ip("192.0.2.1"), directed: false }),
-        ([224, 0, 0, 1], own, Arrival { local: ip("192.0.2.1"), directed: false }),
-        ([224, 0, 0, 1], [0; 4], Arrival { local: None, directed: false }),
+        ([192, 0, 2, 1], own, Arrival { local: ip("192.0.2.1"), cast: Cast::Unicast }),
+        ([255; 4], own, Arrival { local: ip("192.0.2.1"), cast: Cast::Broadcast }),
+        ([224, 0, 0, 1], own, Arrival { local: ip("192.0.2.1"), cast: Cast::Multicast }),
+        ([224, 0, 0, 1], [0; 4], Arrival { local: None, cast: Cast::Multicast }),
         // It came before the socket was asked to tell.
-        ([192, 0, 2, 1], [0; 4], Arrival { local: ip("192.0.2.1"), directed: true }),
+        ([192, 0, 2, 1], [0; 4], Arrival { local: ip("192.0.2.1"), cast: Cast::Unicast }),
     ];
     for (address, own, expected) in cases {
         assert_eq!(arrival_v4(v4(address, own)), expected, "{address:?}");
     }
-    assert_eq!(arrival_v6(v6("ff02::1")), Arrival { local: None, directed: false });
+    assert_eq!(arrival_v6(v6("ff02::1")), Arrival { local: None, cast: Cast::Multicast });
     assert_eq!(arrival_v6(v6("::ffff:192.0.2.1")).local, ip("192.0.2.1"));
 }
 
@@ -73,7 +73,7 @@ fn broadcast_and_multicast_are_not_directed() {
 fn a_subnet_broadcast_shows_in_the_ipv4_form_only() {
     let mapped = received(IPPROTO_IPV6, libc::IPV6_PKTINFO, v6("::ffff:192.0.2.255"));
     let plain = received(IPPROTO_IP, libc::IP_PKTINFO, v4([192, 0, 2, 255], [192, 0, 2, 1]));
-    let expected = Arrival { local: ip("192.0.2.1"), directed: false };
+    let expected = Arrival { local: ip("192.0.2.1"), cast: Cast::Broadcast };
     assert_eq!(decode(&[mapped.clone(), plain.clone()].concat()), Some(expected));
     assert_eq!(decode(&[plain, mapped].concat()), Some(expected));
 }

@@ -79,6 +79,7 @@ mod socket;
 #[cfg_attr(not(any(target_os = "linux", target_os = "android")), path = "poll_other.rs")]
 mod system;
 
+pub use address::Cast;
 pub use options::Buffers;
 pub use poller::{Poller, Ready, Waker};
 pub use recv::{Received, RecvBatch};

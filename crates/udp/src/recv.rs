@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use crate::BATCH;
+use crate::address::Cast;
 use crate::cmsg::Arrival;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use crate::linux::RecvArrays;
@@ -37,8 +38,8 @@ pub struct Received<'a> {
     /// The address of this host it was sent to, to answer from. For a broadcast or multicast
     /// datagram the address of the interface it came by, where the system tells it.
     pub local: Option<IpAddr>,
-    /// It was sent to this host alone: `false` for a broadcast or multicast address.
-    pub directed: bool,
+    /// Whether it was sent to this host alone.
+    pub cast: Cast,
     /// Its bytes, all of them: no datagram is longer than the room for it.
     pub payload: &'a [u8],
 }
@@ -59,8 +60,8 @@ impl RecvBatch {
         let arrived = self.memory.chunks_exact(STRIDE).zip(&self.slots);
         arrived.flat_map(|(memory, slot)| {
             let bytes = memory.get(..slot.length).unwrap_or_default();
-            let Slot { peer, arrival: Arrival { local, directed }, .. } = *slot;
-            let received = move |payload| Received { peer, local, directed, payload };
+            let Slot { peer, arrival: Arrival { local, cast }, .. } = *slot;
+            let received = move |payload| Received { peer, local, cast, payload };
             let segment = if slot.segment == 0 { usize::MAX } else { slot.segment };
             // An empty datagram is one, too.
             let empty = bytes.is_empty().then_some(bytes);

@@ -12,7 +12,7 @@ mod common;
 use std::net::{Ipv4Addr, UdpSocket};
 
 use common::{BOTH, at, bind, client, options, receive_one, to};
-use memtftp_udp::{Io, SendBuffer, Socket};
+use memtftp_udp::{Cast, Io, SendBuffer, Socket};
 
 /// Sends from `client_ip` to `server_ip` and back from there.
 fn exchange(bound: &str, io: Io, client_ip: &str, server_ip: &str) {
@@ -24,7 +24,7 @@ fn exchange(bound: &str, io: Io, client_ip: &str, server_ip: &str) {
     let context = format!("{io}, bound to {bound}, from {client_ip} to {server_ip}");
     assert_eq!(question.peer, client.local_addr().unwrap(), "{context}");
     assert_eq!(question.local, Some(server_ip.parse().unwrap()), "{context}");
-    assert!(question.directed, "{context}");
+    assert_eq!(question.cast, Cast::Unicast, "{context}");
     assert_eq!(question.payload, b"question", "{context}");
 
     answer(&socket, &client, Some(server_ip), server_ip);
@@ -112,7 +112,7 @@ fn an_ipv6_address_other_than_the_wildcard_takes_ipv6_only() {
 }
 
 #[test]
-fn a_broadcast_is_not_directed_and_tells_the_interface_address() {
+fn a_broadcast_is_told_apart_and_tells_the_interface_address() {
     for io in BOTH {
         for bound in ["0.0.0.0:0", "[::]:0"] {
             let socket = bind(bound, io);
@@ -120,7 +120,7 @@ fn a_broadcast_is_not_directed_and_tells_the_interface_address() {
             client.set_broadcast(true).unwrap();
             client.send_to(b"all", at("127.255.255.255", &socket)).unwrap();
             let datagram = receive_one(&socket);
-            assert!(!datagram.directed, "{io} {bound}");
+            assert_eq!(datagram.cast, Cast::Broadcast, "{io} {bound}");
             assert_eq!(datagram.local, Some(Ipv4Addr::LOCALHOST.into()), "{io} {bound}");
             assert_eq!(datagram.peer, client.local_addr().unwrap());
         }
@@ -128,7 +128,7 @@ fn a_broadcast_is_not_directed_and_tells_the_interface_address() {
 }
 
 #[test]
-fn a_multicast_is_not_directed() {
+fn a_multicast_is_told_apart() {
     let group = Ipv4Addr::new(239, 255, 77, 7);
     // One member on the host is enough for an IPv4 wildcard socket to get it as well.
     let member = client("0.0.0.0");
@@ -140,7 +140,7 @@ fn a_multicast_is_not_directed() {
         let target = at(&group.to_string(), &socket);
         sender.send_to(b"group", &target.into()).unwrap();
         let datagram = receive_one(&socket);
-        assert!(!datagram.directed, "{io}");
+        assert_eq!(datagram.cast, Cast::Multicast, "{io}");
         assert_eq!(datagram.local, Some(Ipv4Addr::LOCALHOST.into()), "{io}");
     }
 }

@@ -10,7 +10,7 @@
 mod common;
 
 use common::{BOTH, at, bind, client, options, receive_one};
-use memtftp_udp::{BindError, BindOptions, Io, Socket};
+use memtftp_udp::{BindError, BindOptions, Cast, Io, Socket};
 
 #[test]
 fn the_bound_address_has_the_real_port() {
@@ -98,13 +98,13 @@ fn a_socket_that_was_bound_by_another_is_set_up_like_ours() {
             let socket = std::sync::Arc::new(socket);
             let before = receive_one(&socket);
             assert_eq!(
-                (before.payload.as_slice(), before.directed),
-                (&b"before"[..], true),
+                (before.payload.as_slice(), before.cast),
+                (&b"before"[..], Cast::Unicast),
                 "{ip}"
             );
             client(peer).send_to(b"after", to).unwrap();
             let after = receive_one(&socket);
-            assert_eq!((after.local, after.directed), (Some(to.ip()), true), "{ip}");
+            assert_eq!((after.local, after.cast), (Some(to.ip()), Cast::Unicast), "{ip}");
         }
     }
 }

@@ -1,22 +1,27 @@
 //! The command line.
 
 mod bench;
+mod check;
 mod get;
 mod log;
 mod manual;
 mod put;
 mod serve;
+mod status;
 mod transfer;
 mod values;
 
 use clap::{Parser, Subcommand};
 
 pub(crate) use bench::{BenchFlags, Known, Share};
+pub(crate) use check::CheckFlags;
 pub(crate) use get::{Destination, GetFlags};
 pub(crate) use log::LogFlags;
 pub(crate) use manual::{CompletionsFlags, ManFlags};
 pub(crate) use put::{Origin, PutFlags};
-pub(crate) use serve::{FlagError, ServeFlags};
+pub(crate) use serve::ServeFlags;
+pub(crate) use status::{StatusFlags, of_service};
+pub(crate) use values::{duration, size};
 
 /// A TFTP server that keeps its files in memory, and a client.
 ///
@@ -33,6 +38,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve files to TFTP clients
     Serve(Box<ServeFlags>),
+    /// Check a configuration file: print what it means, or what would become of a request
+    Check(CheckFlags),
+    /// Show what a server on this machine is doing
+    Status(StatusFlags),
     /// Load a server with many clients, and check every byte
     Bench(Box<BenchFlags>),
     /// Fetch files from a TFTP server

@@ -53,6 +53,7 @@ pub(crate) fn object(summary: &Summary) -> Value {
         "failed_files": counts(&summary.failed_files),
         "slowest": slowest.collect::<Vec<_>>(),
         "lost_lines": summary.lost,
+        "unlisted": summary.unlisted,
         "torn_lines": unread(&summary.torn),
         "foreign_lines": unread(&summary.foreign),
     })

@@ -73,6 +73,7 @@ fn read(
         match LogLine::parse(&String::from_utf8_lossy(&line)) {
             Ok(LogLine::Request(request)) if recent(request.time) => summary.add(&request),
             Ok(LogLine::Lost { time, lines }) if recent(time) => summary.add_lost(lines),
+            Ok(LogLine::Summary { time, lines }) if recent(time) => summary.add_unlisted(lines),
             Ok(_) => {}
             Err(error) => summary.add_unread(path, number, error),
         }

@@ -189,6 +189,13 @@ fn caveats(summary: &Summary) -> String {
             "\n{lines} could not be written: the disk was full or too slow, so this is not all"
         );
     }
+    if summary.unlisted > 0 {
+        let datagrams = count(summary.unlisted, "datagram");
+        let _ = writeln!(
+            text,
+            "\n{datagrams} got no service and were only counted (--max-unrecognized), as in a flood"
+        );
+    }
     let cut = "cut short by a crash or a full disk";
     let foreign = "no line of a request log";
     for (unread, what) in [(&summary.torn, cut), (&summary.foreign, foreign)] {

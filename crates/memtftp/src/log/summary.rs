@@ -48,6 +48,8 @@ pub(crate) struct Summary {
     pub(crate) slowest: Vec<LoggedRequest>,
     /// Lines that the server could not write.
     pub(crate) lost: u64,
+    /// Datagrams without service that the server has only counted.
+    pub(crate) unlisted: u64,
     pub(crate) torn: Unread,
     pub(crate) foreign: Unread,
 }
@@ -100,6 +102,7 @@ impl Default for Summary {
             findings: HashMap::new(),
             slowest: Vec::new(),
             lost: 0,
+            unlisted: 0,
             torn: Unread::default(),
             foreign: Unread::default(),
         }
@@ -132,6 +135,11 @@ impl Summary {
     /// The server could not write so many lines.
     pub(crate) fn add_lost(&mut self, lines: u64) {
         self.lost = self.lost.saturating_add(lines);
+    }
+
+    /// So many datagrams without service have no line of their own.
+    pub(crate) fn add_unlisted(&mut self, lines: u64) {
+        self.unlisted = self.unlisted.saturating_add(lines);
     }
 
     /// A line tells nothing.

@@ -49,7 +49,8 @@ fn settle(client: &mut Raw) -> u64 {
 
 /// A server of one worker with one file.
 fn server_on(host: &Host, flags: &[&str]) -> Memtftp {
-    let server = serve(host, &[&["--workers", "1", "--give-up", "1s"], flags].concat());
+    let always = ["--workers", "1", "--give-up", "1s", "--max-unrecognized", "10000"];
+    let server = serve(host, &[&always, flags].concat());
     let file = bytes(FILE_BLOCKS * 512 - 1);
     client(host, &server).put("file", &file, &[]).unwrap();
     server

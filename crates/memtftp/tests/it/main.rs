@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod addresses;
+mod counted;
 mod foreign;
 mod limits;
 mod log;
@@ -10,6 +11,7 @@ mod outcomes;
 mod ports;
 mod requests;
 mod start;
+mod status;
 mod stop;
 mod strangers;
 mod uploads;

@@ -268,3 +268,14 @@ fn the_line_to_try_works_whatever_is_preloaded() {
         assert!(!here.path().join("broken").exists(), "{name}");
     }
 }
+
+#[test]
+fn a_group_of_hosts_is_no_address_to_listen_on() {
+    for group in ["239.1.2.3", "255.255.255.255", "[ff02::1]:0"] {
+        let line = refuses_to_start(&["--listen", group]);
+        assert!(line.contains("--listen") && line.contains("address of an interface"), "{line}");
+    }
+    let flags = ["--answer-broadcast", "--single-port", "--workers", "2"];
+    let line = refuses_to_start(&flags);
+    assert!(line.contains("--workers 1"), "{line}");
+}

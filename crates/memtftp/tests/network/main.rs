@@ -2,6 +2,7 @@
 //! That takes root.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod broadcast;
 mod foreign;
 mod lockstep;
 mod peers;

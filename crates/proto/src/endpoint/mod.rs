@@ -1,28 +1,32 @@
 //! A whole server without its sockets.
 
+mod census;
+mod rate;
 mod refusal;
 mod request;
 mod session;
+mod snapshot;
 mod table;
 mod transfer;
 
-use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
+use std::collections::VecDeque;
 use std::time::Duration;
 
-use foldhash::quality::RandomState;
-
+use self::census::Census;
+use self::rate::{PerClient, PerSecond};
 use self::session::{Session, State};
+pub use self::snapshot::{Progress, Snapshot};
 use self::table::Table;
 use crate::block::BlockIndex;
 use crate::config::{Config, SocketRole};
 use crate::control::ControlPacket;
 use crate::counters::{Counters, DropReason};
-use crate::files::{Files, Refusal};
+use crate::files::Files;
 use crate::packet::{ErrorCode, Packet, data_packets};
 use crate::random::Random;
 use crate::receiver::{Acknowledgement, Dally};
 use crate::record::{Outcome, Record};
+use crate::refusal::{Refusal, RefusalReason};
 use crate::route::{Datagram, Route, SessionId, SocketId};
 use crate::sender::{Expiry, Offer};
 use crate::time::Time;
@@ -108,9 +112,7 @@ pub struct Endpoint<F: Files> {
     files: F,
     /// Live and lingering.
     sessions: Table<F>,
-    /// Live sessions of each client address.
-    clients: HashMap<IpAddr, usize, RandomState>,
-    live: usize,
+    census: Census,
     wheel: Wheel<SessionId>,
     due: Vec<(SessionId, u64)>,
     /// Sessions that may have something to send, each once, in turn.
@@ -122,7 +124,8 @@ pub struct Endpoint<F: Files> {
     /// The same for all other finished sessions. Apart, so that no flood of requests makes a client
     /// that waits for its last ACK a stranger.
     closed: VecDeque<SessionId>,
-    stray_answers: StrayAnswers,
+    stray_answers: PerSecond,
+    client_requests: PerClient,
     counters: Counters,
     /// See [`Endpoint::lost_runs`].
     lost_runs: u32,
@@ -137,8 +140,7 @@ impl<F: Files> Endpoint<F> {
         Endpoint {
             files,
             sessions: Table::new(),
-            clients: HashMap::default(),
-            live: 0,
+            census: Census::default(),
             wheel: Wheel::new(),
             due: Vec::new(),
             ready: VecDeque::new(),
@@ -146,7 +148,8 @@ impl<F: Files> Endpoint<F> {
             records: VecDeque::new(),
             dallying: VecDeque::new(),
             closed: VecDeque::new(),
-            stray_answers: StrayAnswers::default(),
+            stray_answers: PerSecond::default(),
+            client_requests: PerClient::default(),
             counters: Counters::default(),
             lost_runs: 0,
             random: Random::new(config.seed),
@@ -194,6 +197,12 @@ impl<F: Files> Endpoint<F> {
         result: Result<F::Receipt, Refusal>,
     ) {
         self.committed(now, id, result);
+    }
+
+    /// Takes other settings for requests that come from now on; the sockets stay what they are.
+    pub fn configure(&mut self, mut config: Config) {
+        config.sockets = std::mem::take(&mut self.config.sockets);
+        self.config = config;
     }
 
     /// Refuses new requests from now on; transfers go on.
@@ -274,7 +283,12 @@ impl<F: Files> Endpoint<F> {
 
     /// Sessions whose outcome is not known yet.
     pub fn live_sessions(&self) -> usize {
-        self.live
+        self.census.live
+    }
+
+    /// Live sessions whose client has not answered our first packet yet.
+    pub fn half_open_sessions(&self) -> usize {
+        self.census.half_open
     }
 
     /// Committed uploads whose last ACK may have to be repeated.
@@ -287,7 +301,7 @@ impl<F: Files> Endpoint<F> {
         self.sessions.len()
     }
 
-    /// What was dropped so far.
+    /// What has happened so far.
     pub fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -305,16 +319,19 @@ impl<F: Files> Endpoint<F> {
         }
         session.filed = None;
         let early = session.deadline(slack).is_none_or(|deadline| now < deadline);
-        if early {
-            return self.touch(id);
-        }
         let expiry = match &mut session.state {
+            _ if early => Expiry::Waiting,
             State::Sending(sender) => sender.handle_timeout(now),
             State::Receiving(receiver, _) => receiver.handle_timeout(now),
             State::Opening | State::Committing(_) => Expiry::Waiting,
             State::Dallying(_) | State::Closed => return self.forget(id),
         };
+        // Seen here, where each session comes by every few seconds, this costs packets nothing.
+        let limit = self.config.max_transfer_time;
+        let moves = matches!(session.state, State::Sending(_) | State::Receiving(..));
+        let too_long = moves && now.since(session.started) >= limit;
         match expiry {
+            Expiry::Waiting if too_long => self.refuse(now, id, took_too_long(limit)),
             Expiry::Waiting => self.touch(id),
             Expiry::GivenUp => {
                 self.conclude(now, id, Outcome::TimedOut);
@@ -330,6 +347,10 @@ impl<F: Files> Endpoint<F> {
         if let Some(deadline) = session.deadline(slack) {
             self.wheel.file(id, deadline, &mut session.filed);
         }
+        if session.half_open && session.heard().is_some() {
+            session.half_open = false;
+            self.census.answered(session.route.peer.ip());
+        }
         if !std::mem::replace(&mut session.queued, true) {
             self.ready.push_back(id);
         }
@@ -337,7 +358,7 @@ impl<F: Files> Endpoint<F> {
 
     /// How much later ACKs may come because of all the sessions there are.
     fn slack(&self) -> Duration {
-        let others = u32::try_from(self.live.saturating_sub(1)).unwrap_or(u32::MAX);
+        let others = u32::try_from(self.census.live.saturating_sub(1)).unwrap_or(u32::MAX);
         TURN.saturating_mul(others).min(MAX_SLACK)
     }
 
@@ -363,16 +384,19 @@ impl<F: Files> Endpoint<F> {
                 None => {}
             }
         }
-        self.records.push_back(session.record(now, outcome));
+        let record = session.record(now, outcome);
         let state = std::mem::replace(&mut session.state, State::Closed);
-        self.live -= 1;
-        if let Some(count) = self.clients.get_mut(&session.route.peer.ip()) {
-            *count -= 1;
-            if *count == 0 {
-                self.clients.remove(&session.route.peer.ip());
-            }
+        if std::mem::take(&mut session.half_open) {
+            self.census.answered(record.peer.ip());
         }
+        self.census.end(record.peer.ip(), record.kind);
+        self.leave(record);
         Some(state)
+    }
+
+    fn leave(&mut self, record: Record) {
+        self.counters.note(&record);
+        self.records.push_back(record);
     }
 
     /// Tells the peer and the record that we said no.
@@ -453,20 +477,8 @@ impl<F: Files> Session<F> {
     }
 }
 
-/// How many packets of unknown transfers were answered in the current second.
-#[derive(Debug, Default)]
-struct StrayAnswers {
-    second: u64,
-    answered: u32,
-}
-
-impl StrayAnswers {
-    fn allow(&mut self, now: Time, per_second: u32) -> bool {
-        let second = now.as_micros() / 1_000_000;
-        if second != self.second {
-            *self = StrayAnswers { second, answered: 0 };
-        }
-        self.answered += 1;
-        self.answered <= per_second
-    }
+fn took_too_long(limit: Duration) -> Refusal {
+    Refusal::new(ErrorCode::UNDEFINED, "transfer took too long")
+        .because(format!("limit of {limit:?} for one transfer reached"))
+        .counted_as(RefusalReason::TransferTime)
 }

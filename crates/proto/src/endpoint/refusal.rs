@@ -2,9 +2,10 @@
 
 use crate::counters::DropReason;
 use crate::endpoint::Endpoint;
-use crate::files::{Files, Refusal};
+use crate::files::Files;
 use crate::packet::Packet;
 use crate::record::Kind;
+use crate::refusal::Refusal;
 use crate::route::{Datagram, Route, SessionId};
 use crate::time::Time;
 

@@ -6,12 +6,13 @@ use crate::control::ControlPacket;
 use crate::counters::DropReason;
 use crate::endpoint::session::{Session, State, is_service_port, record_without_session};
 use crate::endpoint::{Endpoint, SHUTTING_DOWN};
-use crate::files::{Answer, Files, Refusal};
+use crate::files::{Answer, FileRequest, Files};
 use crate::negotiate::{Agreed, Asked, Limits, TftpOption, negotiate};
 use crate::netascii;
 use crate::packet::{ErrorCode, Packet, ParseError};
 use crate::receiver::{Receiver, Side};
 use crate::record::{Kind, Outcome};
+use crate::refusal::{Refusal, RefusalReason};
 use crate::request::{Mode, Request};
 use crate::route::{Datagram, Route, SessionId, SocketId};
 use crate::sender::Sender;
@@ -48,7 +49,7 @@ impl<F: Files> Endpoint<F> {
             },
             Err(ParseError::Request(error)) => {
                 let refusal = Refusal::new(ErrorCode::ILLEGAL, error.to_string());
-                if self.is_served(now, datagram, Kind::Unrecognized) {
+                if self.is_heard(now, datagram, Kind::Unrecognized) {
                     self.turn_away(datagram, Kind::Unrecognized, refusal);
                 }
             }
@@ -95,11 +96,12 @@ impl<F: Files> Endpoint<F> {
             self.forget(id);
             old = Some((socket, state.filter(|_| same)));
         }
-        if !self.is_served(now, datagram, kind) {
+        if !self.is_heard(now, datagram, kind) {
             return;
         }
-        match self.admit(&datagram.route, request) {
+        match self.admit(&datagram.route, kind, request) {
             Ok(mode) => {
+                self.make_room(now);
                 let avoid = old.as_ref().map(|(socket, _)| *socket);
                 let socket = self.pick_socket(datagram.route.socket, avoid);
                 let content = old.and_then(|(old, state)| keep_content(old == socket, state));
@@ -107,6 +109,19 @@ impl<F: Files> Endpoint<F> {
             }
             Err(refusal) => self.turn_away(datagram, kind, refusal),
         }
+    }
+
+    /// Whether the client is one we serve, and has not asked too often.
+    fn is_heard(&mut self, now: Time, datagram: &Datagram<'_>, kind: Kind) -> bool {
+        if !self.is_served(now, datagram, kind) {
+            return false;
+        }
+        let (client, per_second) = (datagram.route.peer.ip(), self.config.max_requests_per_client);
+        let allowed = self.client_requests.allow(now, client, per_second);
+        if !allowed {
+            self.drop_request(kind, datagram, DropReason::ClientRequests);
+        }
+        allowed
     }
 
     /// Whether the client is one we serve; if not, it is told so, but not without limit: its address
@@ -121,24 +136,50 @@ impl<F: Files> Endpoint<F> {
         false
     }
 
-    fn admit(&self, route: &Route, request: &Request<'_>) -> Result<Mode, Refusal> {
+    fn admit(&self, route: &Route, kind: Kind, request: &Request<'_>) -> Result<Mode, Refusal> {
         if self.draining {
-            return Err(Refusal::new(ErrorCode::UNDEFINED, SHUTTING_DOWN));
+            return Err(shutting_down());
         }
-        let busy = |reason| {
-            Refusal::new(ErrorCode::UNDEFINED, "server is busy, try again later").because(reason)
-        };
-        if self.live >= self.config.max_sessions {
-            return Err(busy(format!("limit of {} sessions reached", self.config.max_sessions)));
-        }
-        let of_client = self.clients.get(&route.peer.ip()).copied().unwrap_or_default();
-        let limit = self.config.max_sessions_per_client;
-        if of_client >= limit {
-            return Err(busy(format!("limit of {limit} sessions of one client reached")));
+        let (config, of_client) = (&self.config, self.census.of_client(route.peer.ip()));
+        let uploads = if kind == Kind::Write { self.census.uploads } else { 0 };
+        let limits = [
+            (self.census.live, config.max_sessions, "sessions", RefusalReason::Sessions),
+            (
+                of_client.live as usize,
+                config.max_sessions_per_client,
+                "sessions of one client",
+                RefusalReason::ClientSessions,
+            ),
+            (
+                of_client.half_open as usize,
+                config.max_half_open_per_client,
+                "sessions that one client has not answered",
+                RefusalReason::HalfOpen,
+            ),
+            (uploads, config.max_uploads, "uploads in flight", RefusalReason::Uploads),
+        ];
+        if let Some((_, limit, what, reason)) =
+            limits.into_iter().find(|(count, limit, ..)| count >= limit)
+        {
+            return Err(busy(limit, what, reason));
         }
         request.transfer_mode().ok_or_else(|| {
             Refusal::new(ErrorCode::ILLEGAL, "mode is not supported, use octet or netascii")
         })
+    }
+
+    /// Ends the oldest half-open session if there are as many as may be. Its client is not told: its
+    /// address may be forged, and if it is not, it will ask again.
+    fn make_room(&mut self, now: Time) {
+        if self.census.half_open < self.config.max_half_open {
+            return;
+        }
+        let is_half_open = |id| self.sessions.get(id).is_some_and(|session| session.half_open);
+        if let Some(oldest) = self.census.take_oldest(is_half_open) {
+            self.counters.drop(DropReason::HalfOpen);
+            self.conclude(now, oldest, Outcome::Dropped(DropReason::HalfOpen));
+            self.forget(oldest);
+        }
     }
 
     fn begin_session(
@@ -162,10 +203,11 @@ impl<F: Files> Endpoint<F> {
             state: State::Opening,
             forget_at: now,
             queued: false,
+            half_open: true,
             filed: None,
         });
-        *self.clients.entry(route.peer.ip()).or_default() += 1;
-        self.live += 1;
+        let is_half_open = |id| self.sessions.get(id).is_some_and(|session| session.half_open);
+        self.census.begin(id, route.peer.ip(), kind, is_half_open);
         let Some(request) = self.sessions.get(id).and_then(Session::file_request) else { return };
         if kind == Kind::Write {
             if let Answer::Now(result) = self.files.begin(id, &request) {
@@ -190,8 +232,10 @@ impl<F: Files> Endpoint<F> {
             Ok(content) => content,
             Err(refusal) => return self.refuse(now, id, refusal),
         };
+        let limits =
+            self.file_request(id).map(|request| self.files.read_limits(&request, &content));
         let size = |mode| size_on_the_wire(content.as_ref(), mode);
-        let Some(agreed) = self.agree(id, size) else { return };
+        let Some(agreed) = limits.and_then(|limits| self.agree(id, limits, size)) else { return };
         let Some(session) = self.sessions.get_mut(id) else { return };
         let source = Source::new(content, session.mode, agreed.blksize, agreed.windowsize);
         let opening = agreed.has_options();
@@ -208,9 +252,9 @@ impl<F: Files> Endpoint<F> {
             Ok(upload) => upload,
             Err(refusal) => return self.refuse(now, id, refusal),
         };
-        let announced = self.sessions.get(id).and_then(Session::file_request);
-        let announced = announced.and_then(|request| request.announced);
-        let Some(agreed) = self.agree(id, |_| announced) else { return };
+        let Some(request) = self.file_request(id) else { return };
+        let (announced, limits) = (request.announced, self.files.write_limits(&request, &upload));
+        let Some(agreed) = self.agree(id, limits, |_| announced) else { return };
         let Some(session) = self.sessions.get_mut(id) else { return };
         let timing = &self.config.timing;
         let receiver = Receiver::new(now, &agreed, session.mode, Side::Server, timing);
@@ -224,12 +268,20 @@ impl<F: Files> Endpoint<F> {
             .is_some_and(|session| session.kind == kind && matches!(session.state, State::Opening))
     }
 
+    fn file_request(&self, id: SessionId) -> Option<FileRequest<'_>> {
+        self.sessions.get(id)?.file_request()
+    }
+
     /// Decides the options; `size` is asked only if the client wants to know it.
-    fn agree(&mut self, id: SessionId, size: impl FnOnce(Mode) -> Option<u64>) -> Option<Agreed> {
+    fn agree(
+        &mut self,
+        id: SessionId,
+        mut limits: Limits,
+        size: impl FnOnce(Mode) -> Option<u64>,
+    ) -> Option<Agreed> {
         let session = self.sessions.get_mut(id)?;
         let asked = Asked::new(session.parse_request()?.options);
         let tsize = asked.value(TftpOption::Tsize).and_then(|_| size(session.mode));
-        let mut limits = self.files.limits(&session.file_request()?);
         if session.kind == Kind::Read && session.mode == Mode::Netascii {
             let max_window_bytes = limits.max_window_bytes.min(MAX_NETASCII_WINDOW);
             limits = Limits { max_window_bytes, ..limits };
@@ -247,14 +299,25 @@ impl<F: Files> Endpoint<F> {
         let route = Route { socket, ..datagram.route };
         self.send_control(route, ControlPacket::error(refusal.code, &refusal.text));
         let outcome = Outcome::Refused(refusal);
-        self.records.push_back(record_without_session(kind, route, datagram.payload, outcome));
+        self.leave(record_without_session(kind, route, datagram.payload, outcome));
     }
 
     fn drop_request(&mut self, kind: Kind, datagram: &Datagram<'_>, reason: DropReason) {
         self.counters.drop(reason);
         let (route, outcome) = (datagram.route, Outcome::Dropped(reason));
-        self.records.push_back(record_without_session(kind, route, datagram.payload, outcome));
+        self.leave(record_without_session(kind, route, datagram.payload, outcome));
     }
+}
+
+fn busy(limit: usize, what: &str, reason: RefusalReason) -> Refusal {
+    Refusal::new(ErrorCode::UNDEFINED, "server is busy, try again later")
+        .because(format!("limit of {limit} {what} reached"))
+        .counted_as(reason)
+}
+
+fn shutting_down() -> Refusal {
+    let refusal = Refusal::new(ErrorCode::UNDEFINED, SHUTTING_DOWN);
+    refusal.counted_as(RefusalReason::ShuttingDown)
 }
 
 /// The version of a read that starts over on the same port of ours.

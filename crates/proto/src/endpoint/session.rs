@@ -29,6 +29,8 @@ pub(super) struct Session<F: Files> {
     pub(super) forget_at: Time,
     /// In the queue of sessions that may have something to send.
     pub(super) queued: bool,
+    /// The client has not answered our first packet yet.
+    pub(super) half_open: bool,
     pub(super) filed: Filed,
 }
 

@@ -48,7 +48,11 @@ impl Files for Memory {
         if self.unserved == Some(client) { Err(refusal) } else { Ok(()) }
     }
 
-    fn limits(&self, _: &FileRequest<'_>) -> Limits {
+    fn read_limits(&self, _: &FileRequest<'_>, _: &Vec<u8>) -> Limits {
+        self.limits.unwrap_or(Limits::NONE)
+    }
+
+    fn write_limits(&self, _: &FileRequest<'_>, _: &Upload) -> Limits {
         self.limits.unwrap_or(Limits::NONE)
     }
 

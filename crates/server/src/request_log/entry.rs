@@ -24,6 +24,13 @@ pub enum LogLine {
         /// How many.
         lines: u64,
     },
+    /// So many datagrams that got no service have no line of their own here.
+    Summary {
+        /// When they were counted.
+        time: SystemTime,
+        /// How many.
+        lines: u64,
+    },
 }
 
 /// What a line of the request log says about a request. Texts are escaped as they stand there, so
@@ -124,8 +131,11 @@ fn read(pairs: &Pairs<'_>) -> Option<LogLine> {
     // Absent is 0, but what is there has to be a number.
     let number = |key: &str| find(key).map_or(Some(0), |value| value.parse::<u64>().ok());
     let time = SystemTime::from(find("time")?.parse::<Timestamp>().ok()?);
-    if find("kind")? == "lost" {
-        return Some(LogLine::Lost { time, lines: find("lines")?.parse().ok()? });
+    let lines = || find("lines").and_then(|lines| lines.parse().ok());
+    match find("kind")? {
+        "lost" => return Some(LogLine::Lost { time, lines: lines()? }),
+        "summary" => return Some(LogLine::Summary { time, lines: lines()? }),
+        _ => {}
     }
     let kind = super::line::KINDS.into_iter().find(|(_, word)| find("kind") == Some(word))?.0;
     let ending = Ending::ALL.into_iter().find(|ending| find("outcome") == Some(ending.word()))?;
@@ -250,6 +260,8 @@ mod tests {
         let text = LogLine::parse("time=2026-03-01T12:00:00.500Z kind=lost lines=7");
         let json = r#"{"time":"2026-03-01T12:00:00.500Z","kind":"lost","lines":7}"#;
         assert!(matches!(text, Ok(LogLine::Lost { lines: 7, .. })), "{text:?}");
+        let summary = LogLine::parse("time=2026-03-01T12:00:00.500Z kind=summary lines=8");
+        assert!(matches!(summary, Ok(LogLine::Summary { lines: 8, .. })), "{summary:?}");
         assert_eq!(text, LogLine::parse(json));
     }
 

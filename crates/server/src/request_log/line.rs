@@ -7,7 +7,6 @@ use memtftp_proto::{DropReason, Kind, Outcome, Record};
 
 use super::LogFormat;
 use super::text::{cut, escape, escape_option, quote};
-use crate::ending::Ending;
 use crate::hint::{Facts, Hint};
 
 /// How much of a datagram that is no request is shown, in bytes.
@@ -32,7 +31,7 @@ impl Line {
         let mut line = Line(Vec::with_capacity(20));
         line.time(time);
         line.text("kind", kind(record.kind));
-        line.text("outcome", Ending::from(&record.outcome).word());
+        line.text("outcome", record.outcome.name());
         line.text("client", record.peer.to_string());
         if let Some(local) = local(record, socket) {
             line.text("local", local.to_string());
@@ -52,6 +51,15 @@ impl Line {
         let mut line = Line(Vec::new());
         line.time(time);
         line.text("kind", "lost");
+        line.number("lines", count);
+        line
+    }
+
+    /// `count` datagrams that got no service and have no line of their own.
+    pub(super) fn summary(time: Timestamp, count: u64) -> Line {
+        let mut line = Line(Vec::new());
+        line.time(time);
+        line.text("kind", "summary");
         line.number("lines", count);
         line
     }
@@ -183,6 +191,8 @@ fn drop_reason(reason: DropReason) -> &'static str {
         DropReason::NotDirected => "sent to a broadcast or multicast address",
         DropReason::ServicePort => "sent from the port of another service",
         DropReason::NotServed => "client network is not served, and too many such requests came",
+        DropReason::ClientRequests => "too many requests of this client in a second",
+        DropReason::HalfOpen => "not answered yet when a new request needed its place",
         DropReason::Stray => "of no known transfer",
         DropReason::OutOfPlace => "out of place",
         DropReason::Late => "of a finished transfer",

@@ -2,7 +2,9 @@
 //!
 //! Workers hand records to a bounded queue and never wait; a thread of its own stamps, formats and
 //! writes them. If the queue is full the record is lost, and the log itself says how many were.
+//! Datagrams that got no service have so many lines a second, and one more that counts the rest.
 
+mod allowance;
 mod entry;
 mod line;
 mod text;
@@ -16,11 +18,13 @@ use std::time::{Duration, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use jiff::Timestamp;
-use memtftp_proto::Record;
+use memtftp_proto::{Kind, Outcome, Record};
 use thiserror::Error;
 
+use self::allowance::Allowance;
 pub use entry::{LineError, LogLine, LoggedRequest};
 pub(crate) use line::{local, reason};
+pub(crate) use text::escape;
 pub(crate) use writer::RequestLog;
 
 use crate::records::{Records, RequestRecord};
@@ -75,7 +79,28 @@ pub struct LogError {
 /// What the writer is told.
 enum Message {
     Record(Arc<Record>, Option<SocketAddr>),
+    /// There is something to count in a summary.
+    Summarize,
     Reopen,
+}
+
+/// Records that have no line of their own; these counts only grow.
+#[derive(Debug, Default)]
+pub(crate) struct Unwritten {
+    /// They found the queue full.
+    lost: AtomicU64,
+    /// They came beyond the allowance.
+    summarized: AtomicU64,
+}
+
+impl Unwritten {
+    pub(crate) fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn summarized(&self) -> u64 {
+        self.summarized.load(Ordering::Relaxed)
+    }
 }
 
 /// A record as the log writes it. `socket` is the address of our end.
@@ -94,19 +119,21 @@ pub(crate) fn line(
 pub(crate) struct LogSender {
     queue: Option<Sender<Message>>,
     kept: Option<Records>,
-    lost: Arc<AtomicU64>,
+    unwritten: Arc<Unwritten>,
+    allowance: Allowance,
 }
 
 impl LogSender {
     /// The queue to a writer, and the writer's end of it.
     fn new() -> (LogSender, Receiver<Message>) {
         let (queue, messages) = crossbeam_channel::bounded(QUEUE);
-        (LogSender { queue: Some(queue), kept: None, lost: Arc::default() }, messages)
+        (LogSender { queue: Some(queue), ..LogSender::none() }, messages)
     }
 
     /// For a server without a request log.
     pub(crate) fn none() -> LogSender {
-        LogSender { queue: None, kept: None, lost: Arc::default() }
+        let (unwritten, allowance) = (Arc::default(), Allowance::default());
+        LogSender { queue: None, kept: None, unwritten, allowance }
     }
 
     /// The same, and records are kept there, too.
@@ -114,34 +141,61 @@ impl LogSender {
         LogSender { kept, ..self }
     }
 
+    /// The same with so many lines a second for datagrams that got no service.
+    pub(crate) fn allowing(self, per_second: u32) -> LogSender {
+        LogSender { allowance: Allowance::new(per_second), ..self }
+    }
+
     /// Hands over a record; never waits. `socket` is the address of our end.
-    pub(crate) fn send(&self, record: Record, socket: Option<SocketAddr>) {
+    pub(crate) fn send(&mut self, record: Record, socket: Option<SocketAddr>) {
         let Some((queue, message)) = self.keep(record, socket) else { return };
         if let Err(TrySendError::Full(_)) = queue.try_send(message) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.unwritten.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Hands over a record at the end of a worker, when nothing waits for it any more: a full queue
     /// is waited for, within reason.
-    pub(crate) fn send_last(&self, record: Record, socket: Option<SocketAddr>) {
+    pub(crate) fn send_last(&mut self, record: Record, socket: Option<SocketAddr>) {
         let Some((queue, message)) = self.keep(record, socket) else { return };
         if queue.send_timeout(message, LAST_WAIT).is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.unwritten.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    pub(crate) fn unwritten(&self) -> Arc<Unwritten> {
+        Arc::clone(&self.unwritten)
     }
 
     /// Keeps a record, if that is wanted; gives what is left for the log.
     fn keep(
-        &self,
+        &mut self,
         record: Record,
         socket: Option<SocketAddr>,
     ) -> Option<(&Sender<Message>, Message)> {
-        let record = (self.kept.is_some() || self.queue.is_some()).then(|| Arc::new(record))?;
+        let is_written = self.queue.is_some() && self.has_line(&record);
+        let record = (self.kept.is_some() || is_written).then(|| Arc::new(record))?;
         if let Some(kept) = &self.kept {
             kept.add(RequestRecord::new(Arc::clone(&record), socket));
         }
-        Some((self.queue.as_ref()?, Message::Record(record, socket)))
+        let queue = self.queue.as_ref().filter(|_| is_written)?;
+        Some((queue, Message::Record(record, socket)))
+    }
+
+    /// Whether a record has a line of its own, or else is counted in a summary. Looked at here, so
+    /// that what nobody asked for never fills the queue that requests need.
+    fn has_line(&mut self, record: &Record) -> bool {
+        let got_service =
+            record.kind != Kind::Unrecognized && !matches!(record.outcome, Outcome::Dropped(_));
+        if got_service || self.allowance.take() {
+            return true;
+        }
+        self.unwritten.summarized.fetch_add(1, Ordering::Relaxed);
+        if let Some(queue) = self.queue.as_ref().filter(|_| self.allowance.is_first_over()) {
+            // If the queue is full, the writer is at work and will see it by itself.
+            let _ = queue.try_send(Message::Summarize);
+        }
+        false
     }
 
     fn reopen(&self) {

@@ -7,7 +7,7 @@ const MAX: usize = 512;
 ///
 /// Letters and digits of any language and printable ASCII stand as they are, a backslash is
 /// doubled, every other byte is `\xNN`. Longer texts are cut and end in `...`.
-pub(super) fn escape(bytes: &[u8]) -> String {
+pub(crate) fn escape(bytes: &[u8]) -> String {
     let mut out = String::new();
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {

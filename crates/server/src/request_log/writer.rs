@@ -5,15 +5,15 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, TryRecvError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
 use jiff::Timestamp;
 use memtftp_proto::Record;
 
 use super::line::Line;
-use super::{LogError, LogFormat, LogSender, LogTarget, Message, RequestLogConfig};
+use super::{LogError, LogFormat, LogSender, LogTarget, Message, RequestLogConfig, Unwritten};
 
 /// The request log of a running server.
 pub(crate) struct RequestLog {
@@ -40,7 +40,10 @@ impl RequestLog {
             out,
             target: config.target.clone(),
             format: config.format,
-            queue_full: Arc::clone(&sender.lost),
+            unwritten: sender.unwritten(),
+            lost_told: 0,
+            summarized_told: 0,
+            summary_at: None,
             buffer: Vec::new(),
             owed: 0,
             torn: false,
@@ -74,14 +77,22 @@ impl RequestLog {
 /// Lines are collected up to this many bytes while there is always one more to write.
 const BUFFER: usize = 64 << 10;
 
+/// What has no line of its own is counted for so long, and then has one together.
+const SUMMARY: Duration = Duration::from_secs(1);
+
 struct Writer {
     out: Box<dyn Write + Send>,
     target: LogTarget,
     format: LogFormat,
     /// Lines that are to be written.
     buffer: Vec<u8>,
-    /// Records that found the queue full.
-    queue_full: Arc<AtomicU64>,
+    unwritten: Arc<Unwritten>,
+    /// How many of those lost in the queue the log has counted.
+    lost_told: u64,
+    /// The same of those in summaries.
+    summarized_told: u64,
+    /// When the next summary is due.
+    summary_at: Option<Instant>,
     /// Lines that were lost and that the log does not say so yet.
     owed: u64,
     /// The last line in the file is not whole.
@@ -95,19 +106,42 @@ impl Writer {
             let message = match messages.try_recv() {
                 Err(TryRecvError::Empty) => {
                     self.flush();
-                    messages.recv().ok()
+                    self.wait(messages)
                 }
-                other => other.ok(),
+                other => other.map_err(|_| RecvTimeoutError::Disconnected),
             };
             match message {
-                Some(Message::Record(record, socket)) => self.add(&record, socket),
-                Some(Message::Reopen) => self.reopen(),
-                None => break,
+                Ok(Message::Record(record, socket)) => self.add(&record, socket),
+                // The flush after this finds the count.
+                Ok(Message::Summarize) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(Message::Reopen) => self.reopen(),
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
+        self.summarize();
         self.flush();
         if self.owed > 0 {
             tracing::error!("{} lines of the request log were lost", self.owed);
+        }
+    }
+
+    /// Waits for a message, or until a summary is due.
+    fn wait(&self, messages: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
+        match self.summary_at {
+            Some(at) => messages.recv_deadline(at),
+            None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    /// Adds the line that counts what has none of its own. It looks again a second later, since a
+    /// worker tells only of the first in its second.
+    fn summarize(&mut self) {
+        let count = self.unwritten.summarized() - self.summarized_told;
+        self.summary_at = (count > 0).then(|| Instant::now() + SUMMARY);
+        if count > 0 {
+            self.summarized_told += count;
+            let line = Line::summary(Timestamp::now(), count).format(self.format);
+            self.buffer.extend_from_slice(line.as_bytes());
         }
     }
 
@@ -122,7 +156,13 @@ impl Writer {
     /// Writes what is collected, and how many lines were lost before. What cannot be written now
     /// is lost, so that a full disk costs no memory.
     fn flush(&mut self) {
-        let lost = self.owed + self.queue_full.swap(0, Ordering::Relaxed);
+        if self.summary_at.is_some_and(|at| at <= Instant::now()) {
+            self.summarize();
+        } else if self.summary_at.is_none() && self.unwritten.summarized() > self.summarized_told {
+            self.summary_at = Some(Instant::now() + SUMMARY);
+        }
+        let found_full = self.unwritten.lost();
+        let lost = self.owed + found_full - std::mem::replace(&mut self.lost_told, found_full);
         if lost > 0 {
             let notice = Line::lost(Timestamp::now(), lost).format(self.format);
             self.buffer.extend_from_slice(notice.as_bytes());
@@ -212,6 +252,7 @@ fn open_file(path: &Path) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
+    use std::sync::atomic::Ordering;
 
     use super::*;
 
@@ -238,7 +279,10 @@ mod tests {
             target: LogTarget::Stdout,
             format: LogFormat::Text,
             buffer: Vec::new(),
-            queue_full: Arc::default(),
+            unwritten: Arc::default(),
+            lost_told: 0,
+            summarized_told: 0,
+            summary_at: None,
             owed: 0,
             torn: false,
             failing: false,
@@ -272,9 +316,32 @@ mod tests {
         let disk = Disk::default();
         disk.0.lock().unwrap().1 = 1 << 20;
         let mut writer = writer(&disk);
-        writer.queue_full.store(7, Ordering::Relaxed);
+        writer.unwritten.lost.store(7, Ordering::Relaxed);
         writer.flush();
         writer.flush();
         assert_eq!(lines(&disk), ["kind=lost lines=7"]);
+        writer.unwritten.lost.store(9, Ordering::Relaxed);
+        writer.flush();
+        assert_eq!(lines(&disk)[1..], ["kind=lost lines=2"]);
+    }
+
+    #[test]
+    fn what_has_no_line_of_its_own_is_counted_when_the_second_is_over() {
+        let disk = Disk::default();
+        disk.0.lock().unwrap().1 = 1 << 20;
+        let mut writer = writer(&disk);
+        writer.unwritten.summarized.store(5, Ordering::Relaxed);
+        writer.flush();
+        let due = writer.summary_at.unwrap();
+        writer.unwritten.summarized.store(8, Ordering::Relaxed);
+        writer.flush();
+        assert_eq!((lines(&disk).len(), writer.summary_at), (0, Some(due)));
+        writer.summary_at = Some(Instant::now());
+        writer.flush();
+        assert_eq!(lines(&disk), ["kind=summary lines=8"]);
+        assert!(writer.summary_at.is_some_and(|at| at > due), "and looks again");
+        writer.summary_at = Some(Instant::now());
+        writer.flush();
+        assert_eq!((lines(&disk).len(), writer.summary_at), (1, None));
     }
 }

@@ -88,7 +88,11 @@ impl Files for Library {
         Ok(())
     }
 
-    fn limits(&self, _: &FileRequest<'_>) -> Limits {
+    fn read_limits(&self, _: &FileRequest<'_>, _: &Version) -> Limits {
+        Limits::NONE
+    }
+
+    fn write_limits(&self, _: &FileRequest<'_>, _: &(Name, Upload)) -> Limits {
         Limits::NONE
     }
 

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use memtftp_udp::{BindOptions, Destination, Io, Poller, RecvBatch, Socket};
+use memtftp_udp::{BindOptions, Cast, Destination, Io, Poller, RecvBatch, Socket};
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) const BOTH: [Io; 2] = [Io::Batched, Io::Portable];
@@ -41,7 +41,7 @@ pub(crate) fn to(peer: SocketAddr, local: Option<&str>) -> Destination {
 pub(crate) struct Owned {
     pub(crate) peer: SocketAddr,
     pub(crate) local: Option<IpAddr>,
-    pub(crate) directed: bool,
+    pub(crate) cast: Cast,
     pub(crate) payload: Vec<u8>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn receive(socket: &Arc<Socket>, count: usize) -> Vec<Owned> {
         all.extend(batch.iter().map(|datagram| Owned {
             peer: datagram.peer,
             local: datagram.local,
-            directed: datagram.directed,
+            cast: datagram.cast,
             payload: datagram.payload.to_vec(),
         }));
     }

@@ -1,0 +1,84 @@
+//! `memtftp check`.
+
+use std::process::Command;
+
+use crate::{BINARY, Place, prints};
+
+const CONFIG: &str = r#"
+    preload = ["FILES"]
+    uploads = "create"
+    [[rule]]
+    name = "phones"
+    clients = ["10.0.0.0/8"]
+    file = 'SEP(.*)\.xml'
+    rewrite = "phones/{1}"
+    ignore-case = true
+    max-windowsize = 1
+    [[rule]]
+    clients = ["10.66.0.0/16"]
+    action = { refuse = "not this network" }
+    [[rule]]
+    direction = "write"
+    rewrite = "from/{mac}/{0}"
+    [aliases]
+    "pxelinux.0" = "bios/loader"
+"#;
+
+#[test]
+fn it_says_what_would_happen_and_by_which_rule() {
+    let place = Place::new();
+    place.file("phones/AB12", "x").file("bios/loader", "x").configure(CONFIG);
+    let said = |arguments: &[&str]| {
+        let said = prints(arguments, &place.config());
+        said.replace(place.files().canonicalize().unwrap().to_str().unwrap(), "FILES")
+    };
+    assert_eq!(
+        said(&["--as", "10.0.0.7", "--read", "SEPab12.xml"]),
+        "10.0.0.7 reads SEPab12.xml\n  \
+         rule 1 \"phones\" matches, case does not matter, windowsize up to 1\n    \
+         the name becomes phones/ab12\n\
+         served as phones/ab12, from FILES/phones/AB12\n"
+    );
+    assert_eq!(
+        said(&["--as", "10.66.0.1", "--read", "x"]),
+        "10.66.0.1 reads x\n  rule 2 matches\nrefused by rule 2: not this network\n"
+    );
+    assert_eq!(
+        said(&["--as", "fe80::1", "--read", "\\pxelinux.0"]),
+        "fe80::1 reads \\pxelinux.0\n  this is another name of bios/loader\n\
+         served as bios/loader, from FILES/bios/loader\n"
+    );
+    let write = ["--as", "127.0.0.1", "--write", "a"];
+    assert!(said(&write).ends_with("it depends on the hardware address: give --mac\n"));
+    let with_mac = said(&[&write[..], &["--mac", "52:54:00:12:34:56"]].concat());
+    assert!(with_mac.ends_with("taken as from/52-54-00-12-34-56/a\n"), "{with_mac}");
+    assert!(said(&["--as", "8.8.8.8", "--read", "a"]).ends_with("not served, see allow\n"));
+    assert!(said(&["--as", "::1", "--read", "../a"]).contains("refused: the name has a part"));
+    assert!(said(&["--as", "::1", "--read", "no"]).contains("refused: file not found"));
+}
+
+#[test]
+fn it_prints_all_settings_as_they_take_effect() {
+    let place = Place::new();
+    place.configure(CONFIG);
+    let printed = prints(&[], &place.config());
+    for line in
+        ["uploads = \"create\"", "max-sessions = 100000", "give-up = \"1m\"", "name = \"phones\""]
+    {
+        assert!(printed.lines().any(|printed| printed == line), "{line}\n{printed}");
+    }
+    // It is a configuration file itself.
+    place.configure(&printed);
+    assert_eq!(prints(&[], &place.config()), printed);
+}
+
+#[test]
+fn a_bad_file_is_an_error_of_one_line() {
+    let place = Place::new();
+    place.configure("memory = \"2GiB\"\nmax-fle = 3\n");
+    let output = Command::new(BINARY).arg("check").arg(place.config()).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("memtftp.toml:2: max-fle = 3: unknown field `max-fle`"), "{said}");
+}

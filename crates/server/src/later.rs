@@ -1,0 +1,137 @@
+//! Answers that take longer than a worker may wait.
+//!
+//! A worker hands a question over and goes on; its session waits, and repeats of the request are
+//! absorbed. The answer comes back by the worker's own queue.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use memtftp_proto::{FileRequest, Mode, Refusal, SessionId};
+use memtftp_udp::Waker;
+
+use crate::library::{Library, NamedUpload, Opened};
+use crate::neighbours::Neighbours;
+use crate::rules::{Direction, Hardware};
+
+/// Questions that wait, at most. Over it a request is refused as busy.
+const MAX_QUESTIONS: usize = 4_096;
+
+/// What a worker is told at last.
+#[derive(Debug)]
+pub(crate) enum Resolution {
+    Opened(SessionId, Result<Opened, Refusal>),
+    Begun(SessionId, Result<NamedUpload, Refusal>),
+}
+
+/// A worker's end: where its answers come.
+#[derive(Clone, Debug)]
+pub(crate) struct Answers {
+    /// Without a bound of its own: a session has one question at a time, and their number is bounded.
+    sender: Sender<Resolution>,
+    waker: Waker,
+}
+
+impl Answers {
+    /// The answers to a worker, which `waker` makes look.
+    pub(crate) fn new(waker: Waker) -> (Answers, Receiver<Resolution>) {
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        (Answers { sender, waker }, receiver)
+    }
+
+    fn give(&self, resolution: Resolution) {
+        // A worker that has ended needs no answers.
+        if self.sender.send(resolution).is_ok() {
+            self.waker.wake();
+        }
+    }
+}
+
+/// A request that outlives its datagram.
+#[derive(Debug)]
+struct OwnedRequest {
+    peer: SocketAddr,
+    local: Option<IpAddr>,
+    name: Box<[u8]>,
+    mode: Mode,
+    announced: Option<u64>,
+}
+
+impl OwnedRequest {
+    fn new(request: &FileRequest<'_>) -> OwnedRequest {
+        let FileRequest { peer, local, name, mode, announced } = *request;
+        OwnedRequest { peer, local, name: name.into(), mode, announced }
+    }
+
+    fn lend(&self) -> FileRequest<'_> {
+        let OwnedRequest { peer, local, ref name, mode, announced } = *self;
+        FileRequest { peer, local, name, mode, announced }
+    }
+}
+
+/// A request whose rules need the client's hardware address.
+#[derive(Debug)]
+struct Question {
+    id: SessionId,
+    direction: Direction,
+    request: OwnedRequest,
+    library: Library,
+    answers: Answers,
+}
+
+/// The thread that knows the hardware addresses of clients.
+#[derive(Debug)]
+pub(crate) struct HardwareDesk(Sender<Question>);
+
+impl HardwareDesk {
+    /// Starts the thread. It ends with the last sender.
+    pub(crate) fn start() -> std::io::Result<HardwareDesk> {
+        let (sender, questions) = crossbeam_channel::bounded(MAX_QUESTIONS);
+        let work = move || answer_all(&questions);
+        std::thread::Builder::new().name("neighbours".into()).spawn(work)?;
+        Ok(HardwareDesk(sender))
+    }
+
+    /// Hands a request over; false if there are too many already.
+    pub(crate) fn ask(
+        &self,
+        id: SessionId,
+        direction: Direction,
+        request: &FileRequest<'_>,
+        library: Library,
+        answers: Answers,
+    ) -> bool {
+        let request = OwnedRequest::new(request);
+        let question = Question { id, direction, request, library, answers };
+        !matches!(self.0.try_send(question), Err(TrySendError::Full(_)))
+    }
+}
+
+/// Reads the table once for all questions that wait: a thousand clients that begin together cost
+/// few readings, and no entry is older than the question.
+fn answer_all(questions: &Receiver<Question>) {
+    while let Ok(first) = questions.recv() {
+        let waiting: Vec<Question> = std::iter::once(first).chain(questions.try_iter()).collect();
+        let neighbours = Neighbours::read().unwrap_or_else(|error| {
+            tracing::warn!("cannot read the table of neighbours: {error}");
+            Neighbours::default()
+        });
+        for question in waiting {
+            question.answer(&neighbours);
+        }
+    }
+}
+
+impl Question {
+    fn answer(self, neighbours: &Neighbours) {
+        let request = self.request.lend();
+        let hardware = neighbours.of(request.peer).map_or(Hardware::Unknown, Hardware::Known);
+        self.answers.give(match self.direction {
+            Direction::Read => {
+                Resolution::Opened(self.id, self.library.open_for(&request, hardware))
+            }
+            Direction::Write => {
+                Resolution::Begun(self.id, self.library.begin_for(&request, hardware))
+            }
+        });
+    }
+}
