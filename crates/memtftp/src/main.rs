@@ -6,9 +6,11 @@ mod check;
 mod cli;
 mod exit;
 mod interrupt;
+mod log;
 mod manual;
 mod progress;
 mod serve;
+mod service;
 mod settings;
 mod status;
 mod transfer;
@@ -58,6 +60,7 @@ fn run() -> Result<(), Failure> {
         Command::Bench(flags) => bench::run(&flags)?,
         Command::Get(flags) => transfer::get(&flags)?,
         Command::Put(flags) => transfer::put(&flags)?,
+        Command::Log(flags) => log::run(&flags).map_err(|error| error.to_string())?,
         Command::Completions(flags) => manual::completions(flags.shell)?,
         Command::Man(flags) => manual::man(&flags.directory)?,
     }

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use crate::banner;
 use crate::cli::ServeFlags;
+use crate::service::{self, Watchdog};
 use crate::settings::{Plan, SettingsError, plan};
 
 /// Why the server did not run. The text says what to type.
@@ -21,6 +22,10 @@ pub(crate) enum ServeError {
     Settings(#[from] SettingsError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(
+        "what the service manager hands over cannot be used: {0}; give it ListenDatagram= alone"
+    )]
+    Inherited(#[source] io::Error),
     #[error("cannot listen to signals: {0}")]
     Signals(#[from] io::Error),
 }
@@ -39,19 +44,31 @@ pub(crate) fn run(flags: ServeFlags) -> Result<(), ServeError> {
     let plan = read(&flags)?;
     // Before the start, so that no signal finds the process without its handlers.
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])?;
-    let mut builder = Server::builder().config(plan.config);
+    let inherited = service::sockets().map_err(ServeError::Inherited)?;
+    let given = inherited.len();
+    let mut builder = Server::builder().config(plan.config).inherit(inherited);
     for directory in plan.preload {
         builder = builder.preload(directory);
     }
     let server = Arc::new(builder.start()?);
+    if given > 0 {
+        tracing::info!(
+            "{given} listening sockets were handed over: --listen and --port do not count"
+        );
+    }
     eprint!("{}", banner::text(&server));
 
     let handle = signals.handle();
     let commands = Commands { flags, server: Arc::clone(&server), drain: plan.drain };
     let obeying =
         thread::Builder::new().name("signals".into()).spawn(move || commands.obey(signals))?;
+    let watchdog = Watchdog::start(&server)?;
+    service::ready(&server);
     server.wait();
     handle.close();
+    if let Some(watchdog) = watchdog {
+        watchdog.end();
+    }
     if obeying.join().is_err() {
         tracing::error!("the signal thread ended early");
     }
@@ -77,11 +94,13 @@ impl Commands {
         let mut stopping = false;
         for signal in signals.forever() {
             if signal == SIGHUP {
+                service::reloading();
                 self.server.reopen_request_log();
                 match self.reload() {
                     Ok(reloaded) => tell(&reloaded),
                     Err(error) => tracing::error!("not reloaded, all stays as it was: {error}"),
                 }
+                service::ready(&self.server);
             } else if signal == SIGUSR1 {
                 let _ = write!(io::stderr(), "{}", self.server.status());
             } else if std::mem::replace(&mut stopping, true) {
@@ -90,6 +109,7 @@ impl Commands {
             } else {
                 let drain = self.drain;
                 tracing::info!("stopping: transfers have {drain:?} to finish; again stops at once");
+                service::stopping();
                 self.server.drain(drain);
             }
         }

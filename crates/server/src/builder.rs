@@ -1,13 +1,16 @@
 //! What is set before a server starts.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::config::{Config, ConfigError, Uploads};
 use crate::faults::FaultPlan;
+use crate::inherited::InheritedError;
 use crate::preload::PreloadError;
+use crate::privileges::PrivilegeError;
 use crate::request_log::{LogError, RequestLogConfig};
 use crate::server::Server;
 use crate::sockets::SocketError;
@@ -24,6 +27,7 @@ pub struct Builder {
     pub(crate) preload: Vec<PathBuf>,
     pub(crate) keep_records: usize,
     pub(crate) faults: Option<FaultPlan>,
+    pub(crate) inherited: Vec<Arc<UdpSocket>>,
 }
 
 impl Builder {
@@ -31,7 +35,13 @@ impl Builder {
     pub(crate) fn new() -> Builder {
         let listen = vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)];
         let config = Config { listen, ..Config::default() };
-        Builder { config, preload: Vec::new(), keep_records: 0, faults: None }
+        Builder {
+            config,
+            preload: Vec::new(),
+            keep_records: 0,
+            faults: None,
+            inherited: Vec::new(),
+        }
     }
 
     /// Replaces all settings.
@@ -85,6 +95,15 @@ impl Builder {
         self
     }
 
+    /// Takes requests on these bound sockets, as a service manager hands them over, in the place of
+    /// [`Config::listen`]. Each is for one worker, so an address that several workers are to share
+    /// has several sockets, all bound with `SO_REUSEPORT`, and each address has as many.
+    #[must_use]
+    pub fn inherit(mut self, sockets: impl IntoIterator<Item = UdpSocket>) -> Builder {
+        self.inherited.extend(sockets.into_iter().map(Arc::new));
+        self
+    }
+
     /// Starts the server. It answers when this returns. Blocks while the directories are loaded.
     ///
     /// # Errors
@@ -104,6 +123,12 @@ pub enum StartError {
     /// A socket cannot be had.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// The sockets that were handed over do not fit the settings.
+    #[error(transparent)]
+    Inherited(#[from] InheritedError),
+    /// The rights of root cannot be given up.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
     /// A directory cannot be loaded.
     #[error(transparent)]
     Preload(#[from] PreloadError),

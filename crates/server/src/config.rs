@@ -13,6 +13,7 @@ use memtftp_udp::{Gso, Io};
 use thiserror::Error;
 
 use crate::access::Access;
+use crate::privileges::RunAs;
 use crate::request_log::RequestLogConfig;
 use crate::rules::Rules;
 
@@ -144,6 +145,9 @@ pub struct Config {
     pub status_socket: Option<PathBuf>,
     /// Where each request leaves a line; nowhere without it.
     pub request_log: Option<RequestLogConfig>,
+    /// Whom the whole process becomes once its ports are bound and its files loaded; nobody else
+    /// without it. Linux.
+    pub user: Option<RunAs>,
 }
 
 impl Default for Config {
@@ -177,6 +181,7 @@ impl Default for Config {
             answer_broadcast: false,
             status_socket: None,
             request_log: None,
+            user: None,
         }
     }
 }
@@ -284,6 +289,7 @@ impl Config {
             ("--answer-broadcast", self.answer_broadcast != running.answer_broadcast),
             ("--max-unrecognized", self.max_unrecognized != running.max_unrecognized),
             ("--status-socket", self.status_socket != running.status_socket),
+            ("--user", self.user != running.user),
             ("--request-log", self.request_log != running.request_log),
         ];
         let fixed = running.clone();
@@ -301,6 +307,7 @@ impl Config {
             answer_broadcast: fixed.answer_broadcast,
             max_unrecognized: fixed.max_unrecognized,
             status_socket: fixed.status_socket,
+            user: fixed.user,
             request_log: fixed.request_log,
             ..self
         };
@@ -336,6 +343,11 @@ impl Config {
                 return Err(ConfigError::Covered { by: *address, address: *other });
             }
         }
+        self.check_all_but_addresses()
+    }
+
+    /// The same for addresses that are bound already.
+    pub(crate) fn check_all_but_addresses(&self) -> Result<(), ConfigError> {
         self.check_ports()?;
         if cfg!(not(unix)) && self.status_socket.is_some() {
             return Err(ConfigError::NoUnixSockets);
@@ -403,10 +415,16 @@ fn covers(wide: &SocketAddr, address: &SocketAddr) -> bool {
     wide.port() != 0 && wide.port() == address.port() && (every || wide.ip() == address.ip())
 }
 
+/// What a system is taken to have that does not tell, such as an empty root without `/proc`.
+const UNTOLD_MEMORY: u64 = 1 << 30;
+
 /// A quarter of what this machine or container has.
 fn default_memory() -> u64 {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
+    if system.total_memory() == 0 {
+        return UNTOLD_MEMORY / 4;
+    }
     let container = system.cgroup_limits().map(|limits| limits.total_memory);
     let total = system.total_memory();
     container.filter(|limit| *limit > 0).map_or(total, |limit| limit.min(total)) / 4

@@ -101,7 +101,10 @@ mod builder;
 mod config;
 #[cfg_attr(not(target_os = "linux"), path = "directory_none.rs")]
 mod directory;
+mod ending;
 mod faults;
+mod hint;
+mod inherited;
 mod interfaces;
 mod later;
 mod library;
@@ -109,6 +112,7 @@ mod missed;
 mod neighbours;
 mod outbox;
 mod preload;
+mod privileges;
 mod records;
 mod request_log;
 pub mod rules;
@@ -128,7 +132,10 @@ pub use config::{
     DEFAULT_MAX_UPLOADS, DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, DirectoryConfig, Durability,
     Uploads,
 };
+pub use ending::Ending;
 pub use faults::{Fault, FaultPlan, Packets};
+pub use hint::Hint;
+pub use inherited::InheritedError;
 pub use memtftp_proto::{
     DropReason, ErrorCode, Kind, Mode, Opcode, Outcome, Refusal, RefusalReason,
 };
@@ -136,8 +143,11 @@ pub use memtftp_store::{AppendError, Name, NameError, Version};
 pub use memtftp_udp::{Gso, Io};
 pub use neighbours::{HardwareAddress, HardwareAddressError};
 pub use preload::{PreloadError, list_directory};
+pub use privileges::{PrivilegeError, RunAs};
 pub use records::RequestRecord;
-pub use request_log::{LogError, LogFormat, LogTarget, RequestLogConfig};
+pub use request_log::{
+    LineError, LogError, LogFormat, LogLine, LogTarget, LoggedRequest, RequestLogConfig,
+};
 pub use server::{PutError, ReloadError, Reloaded, Server};
 pub use sockets::SocketError;
 pub use status::Status;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use memtftp_proto::{Agreed, Kind, Mode, Outcome, Record};
 use memtftp_store::Name;
 
+use crate::hint::{Facts, Hint};
 use crate::request_log::{self, LogFormat};
 use crate::watched::{Unmet, Watched};
 
@@ -112,6 +113,11 @@ impl RequestRecord {
     /// Times the client repeated the request while it was served.
     pub fn repeats(&self) -> u32 {
         self.record.repeats
+    }
+
+    /// What most likely went wrong, or could go better.
+    pub fn hint(&self) -> Option<Hint> {
+        Hint::of(&Facts::of(&self.record, request_log::reason(&self.record.outcome)))
     }
 
     /// The start of the datagram that asked, up to 516 bytes.

@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -23,10 +24,12 @@ use crate::builder::{Builder, StartError};
 use crate::config::{Config, ConfigError, SharedConfig};
 use crate::directory::Directory;
 use crate::faults::{Faults, Rules};
+use crate::inherited::Inherited;
 use crate::interfaces::Interfaces;
 use crate::later::Answers;
 use crate::library::Library;
 use crate::preload::{PreloadError, Preloaded};
+use crate::privileges::RunAs;
 use crate::records::Records;
 use crate::request_log::{LogSender, RequestLog};
 use crate::sockets::{self, WorkerSockets};
@@ -128,6 +131,7 @@ impl Drop for Running {
 struct WorkerHandle {
     commands: Sender<Command>,
     waker: Waker,
+    alive: Arc<AtomicBool>,
     thread: JoinHandle<()>,
 }
 
@@ -138,18 +142,26 @@ impl Server {
     }
 
     pub(crate) fn start(builder: Builder) -> Result<Server, StartError> {
-        let Builder { config, preload, keep_records, faults } = builder;
-        config.check()?;
+        let Builder { mut config, preload, keep_records, faults, inherited } = builder;
+        let inherited = Inherited::new(&inherited, &mut config)?;
+        if inherited.is_empty() {
+            config.check()?;
+        } else {
+            config.check_all_but_addresses()?;
+        }
         let count = config.worker_count();
         let config = Arc::new(config);
         // The port first: it is the likeliest to fail, and loading may take long.
-        let sockets = sockets::bind(&config, count)?;
-        #[cfg(unix)]
-        let status_socket = config.status_socket.as_deref().map(StatusSocket::open).transpose()?;
+        let sockets = sockets::bind(&config, count, inherited)?;
         let store = Store::new(Budget::new(config.memory));
         let mut preloaded = Preloaded::default();
         let files = preloaded.read(&store, &preload, config.max_files)?;
         preloaded.apply(&store, files);
+        // What follows is opened by who has to open it again after a rotation and to remove it at the
+        // end, and threads inherit what is left of the rights.
+        config.user.as_ref().map(RunAs::drop_privileges).transpose()?;
+        #[cfg(unix)]
+        let status_socket = config.status_socket.as_deref().map(StatusSocket::open).transpose()?;
         let log = config.request_log.as_ref().map(RequestLog::start).transpose()?;
         let interfaces = Interfaces::read();
         let arrivals = Arrivals::default();
@@ -428,7 +440,7 @@ fn spawn(
     running: Arc<Running>,
 ) -> std::io::Result<WorkerHandle> {
     let (worker, commands) = worker;
-    let waker = worker.waker();
+    let (waker, alive) = (worker.waker(), worker.alive());
     let work = move || {
         let _running = running;
         if let Some(turn) = pin {
@@ -437,7 +449,7 @@ fn spawn(
         worker.run();
     };
     let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(work)?;
-    Ok(WorkerHandle { commands, waker, thread })
+    Ok(WorkerHandle { commands, waker, alive, thread })
 }
 
 /// Keeps this thread on one of the cores that the process may use.

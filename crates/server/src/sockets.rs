@@ -1,6 +1,6 @@
 //! The sockets of all workers.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use memtftp_proto::{SocketId, SocketRole};
@@ -8,6 +8,7 @@ use memtftp_udp::{BindError, BindOptions, Socket};
 use thiserror::Error;
 
 use crate::config::Config;
+use crate::inherited::Inherited;
 
 /// Transfer sockets of one worker for each address it listens on. Several make a TID harder to
 /// guess and keep consecutive transfers of one client apart.
@@ -42,8 +43,9 @@ pub enum SocketError {
     },
     /// Ports below 1024 need a right.
     #[error(
-        "no right to use port {port}: run `sudo setcap cap_net_bind_service+ep {program}` once, \
-         start as root, or choose a port above 1023 with --port"
+        "no right to use port {port}, which takes the capability cap_net_bind_service: run `sudo \
+         setcap cap_net_bind_service+ep {program}` once, start as root with --user NAME, which gives \
+         the rights of root up again, or choose a port above 1023 with --port"
     )]
     Denied {
         /// The port.
@@ -96,20 +98,25 @@ impl From<BindError> for SocketError {
     }
 }
 
-/// Binds the sockets of `workers` workers.
+/// Binds the sockets of `workers` workers; those that were inherited are bound already.
 ///
 /// # Errors
 /// The first socket that could not be had.
-pub(crate) fn bind(config: &Config, workers: usize) -> Result<Vec<WorkerSockets>, SocketError> {
+pub(crate) fn bind(
+    config: &Config,
+    workers: usize,
+    mut inherited: Inherited,
+) -> Result<Vec<WorkerSockets>, SocketError> {
     let mut all: Vec<WorkerSockets> = (0..workers).map(|_| WorkerSockets::default()).collect();
     let mut ports = Ports::new(config);
     for address in &config.listen {
         let mut bound = None;
         for worker in &mut all {
-            let listening = match bound {
-                None => bind_listening(*address, config, workers > 1)?,
+            let listening = match (inherited.next(*address), bound) {
+                (Some(given), _) => adopt(given, *address, config)?,
+                (None, None) => bind_listening(*address, config, workers > 1)?,
                 // The others join the port that the first was given.
-                Some(bound) => Socket::bind(bound, &options(config, true))?,
+                (None, Some(bound)) => Socket::bind(bound, &options(config, true))?,
             };
             bound = Some(listening.local_addr());
             worker.add(listening, config, &mut ports, workers)?;
@@ -117,6 +124,11 @@ pub(crate) fn bind(config: &Config, workers: usize) -> Result<Vec<WorkerSockets>
     }
     warn_of_small_buffers(&all);
     Ok(all)
+}
+
+fn adopt(given: UdpSocket, address: SocketAddr, config: &Config) -> Result<Socket, SocketError> {
+    let adopted = Socket::adopt(given, &options(config, false));
+    adopted.map_err(|source| SocketError::System { address, source })
 }
 
 fn bind_listening(

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -96,6 +96,8 @@ pub(crate) struct Worker {
     /// This worker has left the count of the unfinished.
     finished: bool,
     unfinished: Unfinished,
+    /// Set once a round, for who looks whether this worker hangs.
+    alive: Arc<AtomicBool>,
     broadcasts: Broadcasts,
     missed: Missed,
     lost: u64,
@@ -139,6 +141,7 @@ impl Worker {
             dally_until: None,
             finished: false,
             unfinished,
+            alive: Arc::new(AtomicBool::new(true)),
             broadcasts,
             missed: Missed::default(),
             lost: 0,
@@ -150,6 +153,11 @@ impl Worker {
         self.poller.waker()
     }
 
+    /// Is set once a round.
+    pub(crate) fn alive(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.alive)
+    }
+
     /// Works until it is told to stop.
     pub(crate) fn run(mut self) {
         loop {
@@ -158,6 +166,7 @@ impl Worker {
                 tracing::error!("waiting for datagrams failed, this worker ends: {error}");
                 self.stop_at = Some(Time::ZERO);
             }
+            self.alive.store(true, Ordering::Relaxed);
             for ready in ready.drain(..) {
                 self.unblock(ready);
                 if ready.readable {

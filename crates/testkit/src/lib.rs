@@ -5,9 +5,11 @@
 
 mod clients;
 mod daemon;
+mod freeze;
 pub mod fuzz;
 mod host;
 mod log;
+mod manager;
 mod network;
 mod output;
 mod packet;
@@ -21,8 +23,10 @@ use std::time::{Duration, Instant};
 
 pub use clients::{Client, Done, Job, shell};
 pub use daemon::Daemon;
+pub use freeze::{Frozen, thread};
 pub use host::Host;
 pub use log::{Line, unescape};
+pub use manager::{Manager, activated, sharing};
 pub use network::{Counts, Network};
 pub use packet::{Options, Packet, ack, data, error, request, rrq, wrq};
 pub use program::{Failed, Memtftp, Signal, read_log, signal, unprivileged};

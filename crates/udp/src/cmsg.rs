@@ -134,10 +134,11 @@ fn arrival_v4(info: in_pktinfo) -> Arrival {
     let address = Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes());
     let own = Ipv4Addr::from(info.ipi_spec_dst.s_addr.to_ne_bytes());
     // Linux sets both to the same address unless the datagram was sent to a broadcast or multicast
-    // address; then `own` is that of the interface. This is the only sign of a subnet broadcast.
-    let elsewhere = cfg!(any(target_os = "linux", target_os = "android")) && own != address;
+    // address; then `own` is that of the interface. This is the only sign of a subnet broadcast. It
+    // is missing on a datagram that came before the socket was asked to tell.
+    let told = cfg!(any(target_os = "linux", target_os = "android")) && !own.is_unspecified();
     let cast = match Cast::of(address.into()) {
-        Cast::Unicast if elsewhere => Cast::Broadcast,
+        Cast::Unicast if told && own != address => Cast::Broadcast,
         Cast::Unicast => return Arrival { local: Some(address.into()), cast: Cast::Unicast },
         group => group,
     };

@@ -58,6 +58,8 @@ fn broadcast_and_multicast_are_told_apart() {
         ([255; 4], own, Arrival { local: ip("192.0.2.1"), cast: Cast::Broadcast }),
         ([224, 0, 0, 1], own, Arrival { local: ip("192.0.2.1"), cast: Cast::Multicast }),
         ([224, 0, 0, 1], [0; 4], Arrival { local: None, cast: Cast::Multicast }),
+        // It came before the socket was asked to tell.
+        ([192, 0, 2, 1], [0; 4], Arrival { local: ip("192.0.2.1"), cast: Cast::Unicast }),
     ];
     for (address, own, expected) in cases {
         assert_eq!(arrival_v4(v4(address, own)), expected, "{address:?}");

@@ -25,6 +25,11 @@ pub(crate) fn set_buffers(socket: &Socket, recv: usize, send: usize) -> io::Resu
     if send > 0 && !force_send_buffer(socket, send) {
         halve_until(send, |size| socket.set_send_buffer_size(size));
     }
+    buffers(socket)
+}
+
+/// What is granted now.
+pub(crate) fn buffers(socket: &Socket) -> io::Result<Buffers> {
     // Linux doubles the size it is asked for to cover its bookkeeping, and reports the double.
     let share = if cfg!(any(target_os = "linux", target_os = "android")) { 2 } else { 1 };
     Ok(Buffers {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, Type};
 
@@ -175,6 +175,30 @@ impl Socket {
         }
     }
 
+    /// Takes a socket over that is bound already, as a service manager hands it over, and sets it up
+    /// as [`Socket::bind`] would. Whether it shares its address was decided when it was bound, so
+    /// [`BindOptions::reuse_port`] is not looked at, and a buffer that is larger than asked stays.
+    ///
+    /// Datagrams that came before this call may lack the address they were sent to, if who bound the
+    /// socket did not ask the system for it.
+    ///
+    /// # Errors
+    ///
+    /// The system refused, or it is no socket with an address of this host.
+    pub fn adopt(socket: UdpSocket, options: &BindOptions) -> io::Result<Socket> {
+        let inner = socket2::Socket::from(socket);
+        let bound = inner.local_addr()?.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
+        let present = options::buffers(&inner)?;
+        let unless_there = |asked: usize, there: usize| if there >= asked { 0 } else { asked };
+        let options = BindOptions {
+            recv_buffer: unless_there(options.recv_buffer, present.recv),
+            send_buffer: unless_there(options.send_buffer, present.send),
+            ..options.clone()
+        };
+        let set = Settings::of(&inner, bound.is_ipv6(), bound.ip().is_unspecified(), &options)?;
+        Ok(Socket::new(inner, bound.is_ipv6(), canonical(bound), set, options.io))
+    }
+
     /// The bound address, with the real port.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
@@ -230,27 +254,50 @@ impl Socket {
         let wildcard = address.ip().is_unspecified();
         let domain = Domain::for_address(address);
         let inner = socket2::Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
-        inner.set_nonblocking(true)?;
         if v6 {
             inner.set_only_v6(!wildcard)?;
         }
         if options.reuse_port {
             reuse_port(&inner)?;
         }
-        if wildcard {
-            options::report_local(&inner, v6)?;
-        }
-        options::allow_fragments(&inner, v6)?;
-        let batched = options.io == Io::Batched;
-        let coalesced = batched && options.gro && options::coalesce(&inner);
-        let segmentation = Segmentation::new(options.gso, batched && options::can_segment(&inner));
-        let buffers = options::set_buffers(&inner, options.recv_buffer, options.send_buffer)?;
+        let set = Settings::of(&inner, v6, wildcard, options)?;
         inner.bind(&address.into())?;
         // A datagram may arrive from here on, so everything has to be set by now.
         let local = inner.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let fixed = (!wildcard).then(|| Arrival::at(local.ip()));
-        let io = options.io;
-        Ok(Socket { inner, v6, fixed, coalesced, segmentation, io, local, buffers })
+        Ok(Socket::new(inner, v6, local, set, options.io))
+    }
+
+    fn new(inner: socket2::Socket, v6: bool, local: SocketAddr, set: Settings, io: Io) -> Socket {
+        let Settings { coalesced, segmentation, buffers } = set;
+        let fixed = (!local.ip().is_unspecified()).then(|| Arrival::at(local.ip()));
+        Socket { inner, v6, fixed, coalesced, segmentation, io, local, buffers }
+    }
+}
+
+/// What every socket is set to, be it bound by us or not, and what the system made of it.
+struct Settings {
+    coalesced: bool,
+    segmentation: Segmentation,
+    buffers: Buffers,
+}
+
+impl Settings {
+    fn of(
+        socket: &socket2::Socket,
+        v6: bool,
+        wildcard: bool,
+        options: &BindOptions,
+    ) -> io::Result<Settings> {
+        socket.set_nonblocking(true)?;
+        if wildcard {
+            options::report_local(socket, v6)?;
+        }
+        options::allow_fragments(socket, v6)?;
+        let batched = options.io == Io::Batched;
+        let coalesced = batched && options.gro && options::coalesce(socket);
+        let segmentation = Segmentation::new(options.gso, batched && options::can_segment(socket));
+        let buffers = options::set_buffers(socket, options.recv_buffer, options.send_buffer)?;
+        Ok(Settings { coalesced, segmentation, buffers })
     }
 }
 

@@ -10,7 +10,7 @@
 mod common;
 
 use common::{BOTH, at, bind, client, options, receive_one};
-use memtftp_udp::{BindError, BindOptions, Io, Socket};
+use memtftp_udp::{BindError, BindOptions, Cast, Io, Socket};
 
 #[test]
 fn the_bound_address_has_the_real_port() {
@@ -81,6 +81,42 @@ fn absurd_buffers_are_cut_and_the_socket_works() {
     let socket = std::sync::Arc::new(socket);
     client("127.0.0.1").send_to(b"still here", socket.local_addr()).unwrap();
     assert_eq!(receive_one(&socket).payload, b"still here");
+}
+
+/// As a service manager does it: the socket is bound, and has a datagram, before we get it.
+#[test]
+fn a_socket_that_was_bound_by_another_is_set_up_like_ours() {
+    for io in BOTH {
+        for (ip, peer) in [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "::1")] {
+            let given = std::net::UdpSocket::bind((ip, 0)).unwrap();
+            let port = given.local_addr().unwrap().port();
+            let to = std::net::SocketAddr::new(peer.parse().unwrap(), port);
+            client(peer).send_to(b"before", to).unwrap();
+            let socket = Socket::adopt(given, &options(io)).unwrap();
+            assert_eq!(socket.local_addr(), at(ip, &socket));
+            assert_eq!(socket.local_addr().port(), port);
+            let socket = std::sync::Arc::new(socket);
+            let before = receive_one(&socket);
+            assert_eq!(
+                (before.payload.as_slice(), before.cast),
+                (&b"before"[..], Cast::Unicast),
+                "{ip}"
+            );
+            client(peer).send_to(b"after", to).unwrap();
+            let after = receive_one(&socket);
+            assert_eq!((after.local, after.cast), (Some(to.ip()), Cast::Unicast), "{ip}");
+        }
+    }
+}
+
+#[test]
+fn an_adopted_socket_keeps_a_larger_buffer() {
+    let given = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let before = Socket::adopt(given.try_clone().unwrap(), &BindOptions::default()).unwrap();
+    let asked = BindOptions { recv_buffer: 8_192, send_buffer: 8_192, ..BindOptions::default() };
+    let after = Socket::adopt(given, &asked).unwrap();
+    assert_eq!(after.buffers(), before.buffers());
+    assert!(after.buffers().recv > 8_192, "{:?}", after.buffers());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod get;
+mod log;
 mod manual;
 mod put;
 mod serve;
@@ -15,6 +16,7 @@ use clap::{Parser, Subcommand};
 pub(crate) use bench::{BenchFlags, Known, Share};
 pub(crate) use check::CheckFlags;
 pub(crate) use get::{Destination, GetFlags};
+pub(crate) use log::LogFlags;
 pub(crate) use manual::{CompletionsFlags, ManFlags};
 pub(crate) use put::{Origin, PutFlags};
 pub(crate) use serve::ServeFlags;
@@ -46,6 +48,8 @@ pub(crate) enum Command {
     Get(GetFlags),
     /// Send files to a TFTP server
     Put(PutFlags),
+    /// Say what went wrong, from the request log
+    Log(LogFlags),
     /// Print completions for a shell, as in `source <(memtftp completions bash)`
     Completions(CompletionsFlags),
     /// Write the manual pages into a directory

@@ -27,7 +27,7 @@ use self::file::Source;
 use self::rule::RuleEntry;
 use self::value::{
     Allow, DurabilityMode, Format, GsoMode, IoMode, Listen, PortRange, Size, Time, Umask,
-    UploadsMode, some,
+    UploadsMode, User, some,
 };
 
 /// The request log without `--request-log`.
@@ -184,6 +184,10 @@ pub(crate) struct Settings {
     #[arg(long, value_enum, help_heading = "Process")]
     gso: Option<GsoMode>,
 
+    /// Become this user once the ports are bound and the files loaded, if started as root
+    #[arg(long, value_name = "NAME[:GROUP]", help_heading = "Process")]
+    user: Option<User>,
+
     /// Time that transfers get to finish after SIGTERM or Ctrl-C [default: 10s]
     #[arg(long, value_name = "TIME", help_heading = "Process")]
     drain: Option<Time>,
@@ -309,6 +313,7 @@ impl Settings {
             pin,
             io,
             gso,
+            user,
             drain,
         )
     }
@@ -326,6 +331,7 @@ impl Settings {
             pin_workers: self.pin.unwrap_or(defaults.pin_workers),
             io: self.io.map_or(defaults.io, IoMode::meaning),
             gso: self.gso.map_or(defaults.gso, GsoMode::meaning),
+            user: self.user.map(|user| user.0),
             access: access(&self.allow.unwrap_or_default())?,
             uploads: self.uploads.map_or(defaults.uploads, UploadsMode::meaning),
             directory,
@@ -442,6 +448,7 @@ impl Plan {
             pin: Some(config.pin_workers),
             io: Some(IoMode::of(config.io)),
             gso: Some(GsoMode::of(config.gso)),
+            user: config.user.clone().map(User),
             drain: Some(Time(self.drain)),
             rule: self.rules.clone(),
             aliases: self.aliases.clone(),

@@ -10,7 +10,7 @@ use bytesize::ByteSize;
 use clap::ValueEnum;
 use ipnet::IpNet;
 use jiff::SignedDuration;
-use memtftp_server::{Durability, Gso, Io, LogFormat, Uploads};
+use memtftp_server::{Durability, Gso, Io, LogFormat, RunAs, Uploads};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_with::{DeserializeFromStr, SerializeDisplay};
@@ -28,6 +28,24 @@ where
         return Err(D::Error::custom("an empty list: remove the line, or say what is meant"));
     }
     Ok(Some(list))
+}
+
+/// Whom the server becomes.
+#[derive(Clone, Debug, DeserializeFromStr, SerializeDisplay)]
+pub(super) struct User(pub(super) RunAs);
+
+impl FromStr for User {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<User, &'static str> {
+        text.parse().map(User)
+    }
+}
+
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 /// An address to listen on.

@@ -40,7 +40,7 @@ fn every_command_has_a_page() {
     memtftp(local.path(), &["man", "pages/man1"]).quietly();
     let pages = local.path().join("pages/man1");
     let found = names(&pages);
-    for command in ["", "-serve", "-get", "-put", "-completions", "-man"] {
+    for command in ["", "-serve", "-get", "-put", "-log", "-completions", "-man"] {
         assert!(found.contains(&format!("memtftp{command}.1")), "{found:?}");
     }
     let page = fs::read_to_string(pages.join("memtftp-get.1")).unwrap();

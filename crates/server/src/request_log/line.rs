@@ -7,9 +7,14 @@ use memtftp_proto::{DropReason, Kind, Outcome, Record};
 
 use super::LogFormat;
 use super::text::{cut, escape, escape_option, quote};
+use crate::hint::{Facts, Hint};
 
 /// How much of a datagram that is no request is shown, in bytes.
 const SHOWN: usize = 32;
+
+/// The values of `kind` for requests.
+pub(super) const KINDS: [(Kind, &str); 3] =
+    [(Kind::Read, "read"), (Kind::Write, "write"), (Kind::Unrecognized, "unrecognized")];
 
 /// Keys with their values, in the order they are written.
 pub(super) struct Line(Vec<(&'static str, Value)>);
@@ -33,7 +38,11 @@ impl Line {
         }
         line.request(record);
         line.progress(record);
-        line.reason(&record.outcome);
+        let reason = reason(&record.outcome);
+        line.reason(&record.outcome, reason);
+        if let Some(hint) = Hint::of(&Facts::of(record, reason)) {
+            line.text("hint", hint.word());
+        }
         line
     }
 
@@ -112,19 +121,17 @@ impl Line {
         self.number("repeats", record.repeats.into());
     }
 
-    fn reason(&mut self, outcome: &Outcome) {
+    fn reason(&mut self, outcome: &Outcome, reason: &str) {
         match outcome {
             Outcome::Aborted { code, text } | Outcome::Probe { code, text } => {
                 self.number("code", code.0.into());
                 self.text("text", escape(text));
             }
-            Outcome::Refused(refusal) => {
-                self.number("code", refusal.code.0.into());
-                self.text("reason", escape(refusal.reason().as_bytes()));
-            }
-            Outcome::Superseded => self.text("reason", "new request from the same client port"),
-            Outcome::Dropped(reason) => self.text("reason", drop_reason(*reason)),
-            Outcome::Complete | Outcome::TimedOut | Outcome::Shutdown => {}
+            Outcome::Refused(refusal) => self.number("code", refusal.code.0.into()),
+            _ => {}
+        }
+        if !reason.is_empty() {
+            self.text("reason", escape(reason.as_bytes()));
         }
     }
 
@@ -165,10 +172,16 @@ pub(crate) fn local(record: &Record, socket: Option<SocketAddr>) -> Option<Socke
 }
 
 fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Read => "read",
-        Kind::Write => "write",
-        Kind::Unrecognized => "unrecognized",
+    KINDS.iter().find(|(known, _)| *known == kind).map_or("unrecognized", |(_, word)| word)
+}
+
+/// Why we refused, dropped or ended it; empty if the outcome says it all.
+pub(crate) fn reason(outcome: &Outcome) -> &str {
+    match outcome {
+        Outcome::Refused(refusal) => refusal.reason(),
+        Outcome::Superseded => "new request from the same client port",
+        Outcome::Dropped(reason) => drop_reason(*reason),
+        _ => "",
     }
 }
 
@@ -194,6 +207,7 @@ mod tests {
     use memtftp_proto::{Asked, ErrorCode, Limits, Options, Packet, Refusal, SocketId, negotiate};
 
     use super::*;
+    use crate::request_log::LogLine;
 
     fn record(kind: Kind, outcome: Outcome, request: &[u8]) -> Record {
         let options = match Packet::parse(request) {
@@ -247,6 +261,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_written_can_be_read_and_is_judged_the_same() {
+        let refusal = Refusal::new(ErrorCode::NOT_FOUND, "file not found");
+        for (outcome, hint) in [
+            (Outcome::Complete, None),
+            (Outcome::TimedOut, Some(Hint::WentSilent)),
+            (Outcome::Refused(refusal), Some(Hint::MissingFile)),
+            (Outcome::Dropped(DropReason::NotServed), Some(Hint::NotServed)),
+        ] {
+            let record = record(Kind::Read, outcome, READ);
+            for format in [LogFormat::Text, LogFormat::Json] {
+                let line = line(&record, format);
+                let Ok(LogLine::Request(read)) = LogLine::parse(line.trim_end()) else {
+                    panic!("{line}")
+                };
+                assert_eq!((read.hint(), read.file.as_str()), (hint, "boot\\\\my file"), "{line}");
+                assert_eq!(line.contains("hint"), hint.is_some(), "{line}");
+                assert!(hint.is_none_or(|hint| line.contains(hint.word())), "{line}");
+            }
+        }
+    }
+
+    #[test]
     fn every_outcome_says_why() {
         let refusal = Refusal::new(ErrorCode::FULL, "no room").because("no room: 5 bytes left");
         let aborted = Outcome::Aborted { code: ErrorCode(8), text: b"User\naborted".to_vec() };
@@ -254,7 +290,7 @@ mod tests {
             (aborted, "code=8 text=User\\x0aaborted\n"),
             (Outcome::Refused(refusal), "code=3 reason=\"no room: 5 bytes left\"\n"),
             (Outcome::Superseded, "reason=\"new request from the same client port\"\n"),
-            (Outcome::TimedOut, "repeats=1\n"),
+            (Outcome::TimedOut, "repeats=1 hint=went-silent\n"),
         ] {
             let line = line(&record(Kind::Write, outcome, READ), LogFormat::Text);
             assert!(line.ends_with(end), "{line}");
@@ -267,7 +303,9 @@ mod tests {
         let line = line(&record(Kind::Unrecognized, dropped, b"\0\x09\n"), LogFormat::Text);
         assert!(line.contains("kind=unrecognized outcome=dropped"), "{line}");
         assert!(
-            line.ends_with("size=3 start=\\x00\\x09\\x0a reason=\"not a request\"\n"),
+            line.ends_with(
+                "size=3 start=\\x00\\x09\\x0a reason=\"not a request\" hint=not-a-request\n"
+            ),
             "{line}"
         );
     }

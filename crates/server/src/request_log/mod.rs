@@ -5,6 +5,7 @@
 //! Datagrams that got no service have so many lines a second, and one more that counts the rest.
 
 mod allowance;
+mod entry;
 mod line;
 mod text;
 mod writer;
@@ -21,7 +22,8 @@ use memtftp_proto::{Kind, Outcome, Record};
 use thiserror::Error;
 
 use self::allowance::Allowance;
-pub(crate) use line::local;
+pub use entry::{LineError, LogLine, LoggedRequest};
+pub(crate) use line::{local, reason};
 pub(crate) use text::escape;
 pub(crate) use writer::RequestLog;
 
@@ -63,7 +65,10 @@ pub enum LogFormat {
 
 /// The request log cannot be opened. The operator must act.
 #[derive(Debug, Error)]
-#[error("cannot open the request log {}: {source}; choose another with --request-log PATH", path.display())]
+#[error(
+    "cannot open the request log {}: {source}; choose another with --request-log PATH, one that the \
+     user of the server may write", path.display()
+)]
 pub struct LogError {
     /// The file.
     pub path: PathBuf,

@@ -1,5 +1,6 @@
 //! What a program or a test sees of a running server's clients.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use memtftp_store::{Name, Version};
@@ -96,6 +97,18 @@ impl Server {
         let records = self.records.as_ref().ok_or(WaitError::NoRecords)?;
         let waited = records.wait(timeout, wanted);
         waited.map_err(|unmet| WaitError::new(unmet, "a record", timeout))
+    }
+
+    /// Whether every worker has gone round its loop since the last call, and makes each go round once
+    /// until the next. For a watchdog, which calls it so seldom that a worker surely had its turn
+    /// between two calls. False once a worker has ended.
+    pub fn workers_go_round(&self) -> bool {
+        let mut all = true;
+        for worker in &self.workers {
+            all &= worker.alive.swap(false, Ordering::Relaxed);
+            worker.waker.wake();
+        }
+        all
     }
 
     /// Packets that have met a fault of the plan so far; 0 without a plan. A test that counts on a
