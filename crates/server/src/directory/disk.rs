@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use memtftp_store::{Existing, Name};
 use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, flock, fsync, mkdirat,
-    openat, openat2, renameat_with, unlinkat,
+    AtFlags, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, fchmod, flock, fsync,
+    mkdirat, openat, openat2, renameat_with, unlinkat,
 };
 use rustix::io::Errno;
 use walkdir::WalkDir;
@@ -121,11 +121,15 @@ impl Disk {
         let mut above = self.beneath(root, Path::new("."), flags)?;
         for part in path {
             made.push(part);
-            match mkdirat(&above, part, mode) {
-                Ok(()) | Err(Errno::EXIST) => {}
+            let is_new = match mkdirat(&above, part, mode) {
+                Ok(()) => true,
+                Err(Errno::EXIST) => false,
                 Err(error) => return Err(error.into()),
-            }
+            };
             above = self.beneath(root, &made, flags)?;
+            if is_new {
+                fchmod(&above, mode)?;
+            }
         }
         Ok(above)
     }
@@ -207,6 +211,8 @@ impl Backing for Disk {
         let file = File::from(openat(&directory, &temporary, flags, mode)?);
         // What is not locked at the next start is nobody's.
         flock(&file, FlockOperation::LockExclusive)?;
+        // The process may have a umask of its own, for its log.
+        fchmod(&file, mode)?;
         let mut stored = Stored { directory, temporary, file, named: false };
         stored.file.write_all(bytes)?;
         if self.config.durability == Durability::Fsync {
