@@ -61,6 +61,10 @@ fn list(all: impl ExactSizeIterator<Item = String>) -> String {
 
 fn memory(server: &Server) -> String {
     let size = |bytes| ByteSize::b(bytes).display().iec().to_string();
+    if let Some(directory) = &server.config().directory {
+        let memory = size(server.config().memory);
+        return format!("{memory} for files, uploads are stored in {}", directory.path.display());
+    }
     let files = server.names().len();
     let loaded = match files {
         0 => "no file preloaded".to_owned(),
