@@ -93,6 +93,8 @@ pub struct Server {
     records: Option<Records>,
     faults: Option<Arc<Rules>>,
     listening: Vec<SocketAddr>,
+    /// Its listening sockets were handed over.
+    inherited: bool,
     transfer_ports: Vec<u16>,
     workers: Vec<WorkerHandle>,
     /// Disconnected once every worker has ended.
@@ -144,10 +146,11 @@ impl Server {
     pub(crate) fn start(builder: Builder) -> Result<Server, StartError> {
         let Builder { mut config, preload, keep_records, faults, inherited } = builder;
         let inherited = Inherited::new(&inherited, &mut config)?;
-        if inherited.is_empty() {
-            config.check()?;
-        } else {
+        let handed_over = !inherited.is_empty();
+        if handed_over {
             config.check_all_but_addresses()?;
+        } else {
+            config.check()?;
         }
         let count = config.worker_count();
         let config = Arc::new(config);
@@ -188,6 +191,7 @@ impl Server {
             #[cfg(unix)]
             status: None,
             listening: sockets.first().map(addresses).unwrap_or_default(),
+            inherited: handed_over,
             transfer_ports: sockets.iter().flat_map(transfer_ports).collect(),
             workers: Vec::with_capacity(count),
             store,
@@ -299,8 +303,20 @@ impl Server {
     ///
     /// # Errors
     /// The settings make no sense or a file cannot be loaded. All stays as it was.
-    pub fn reload(&self, config: Config, directories: &[PathBuf]) -> Result<Reloaded, ReloadError> {
-        config.check()?;
+    pub fn reload(
+        &self,
+        mut config: Config,
+        directories: &[PathBuf],
+    ) -> Result<Reloaded, ReloadError> {
+        if self.inherited {
+            // The sockets have decided these, whatever the settings say.
+            let running = self.config.load();
+            config.listen.clone_from(&running.listen);
+            config.workers = running.workers;
+            config.check_all_but_addresses()?;
+        } else {
+            config.check()?;
+        }
         let mut preloaded = self.preloaded.lock().unwrap_or_else(PoisonError::into_inner);
         let (config, kept) = config.keeping_fixed(&self.config.load());
         let files = preloaded.read(&self.store, directories, config.max_files)?;

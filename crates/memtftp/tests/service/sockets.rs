@@ -3,7 +3,7 @@
 use std::fs::{self, DirEntry};
 use std::net::{SocketAddr, UdpSocket};
 
-use testkit::{Memtftp, Packet, Raw, activated, bytes, rrq, sharing, wait_for};
+use testkit::{Memtftp, Packet, Raw, Signal, activated, bytes, rrq, sharing, wait_for};
 
 use crate::BINARY;
 
@@ -75,6 +75,17 @@ fn a_request_that_came_before_the_start_is_answered() {
         let log = server.stop();
         assert!(log[0].is(&[("outcome", "refused"), ("file", "none")]), "{log:?}");
     }
+}
+
+/// The settings name another port and other workers, which never counted.
+#[test]
+fn a_reload_does_not_speak_of_what_the_sockets_have_decided() {
+    let server = serve(&sharing("127.0.0.1", 1), &[]);
+    server.signal(Signal::HUP);
+    server.wait_for_stderr("reloaded");
+    use_it(server.address());
+    let told = server.stderr();
+    assert!(told.iter().all(|line| !line.contains("not changed before")), "{told:#?}");
 }
 
 fn refused(sockets: &[UdpSocket], flags: &[&str]) -> String {
