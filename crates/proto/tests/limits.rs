@@ -240,9 +240,33 @@ fn max_transfer_time_leaves_a_commit_to_storage() {
     server.request(&wrq("f", &[]));
     server.endpoint.files().later = true;
     assert_eq!(server.says(&data(1, b"all")), []);
-    server.run_until(60_000);
+    server.run_until(59_000);
     assert_eq!(server.resolve_later(None), [ack(1)]);
     assert_eq!(server.record().outcome, Outcome::Complete);
+    server.ends_clean();
+}
+
+#[test]
+fn storage_that_does_not_answer_for_a_minute_is_not_waited_for() {
+    let silent = error(0, "the server's storage does not answer");
+    for request in [rrq("f", &[]), wrq("g", &[])] {
+        let mut server = Server::new().file("f", b"x");
+        server.endpoint.files().later = true;
+        assert_eq!(server.request(&request), []);
+        assert_eq!(server.run_until(60_001), [(60_000, silent.clone())]);
+        assert_eq!(server.endpoint.live_sessions(), 0);
+        // What comes after all changes nothing.
+        assert_eq!(server.resolve_later(None), []);
+        server.run_until(120_000);
+        server.ends_clean();
+    }
+    let mut server = Server::new();
+    server.request(&wrq("f", &[]));
+    server.endpoint.files().later = true;
+    server.quiet_until(1_000);
+    assert_eq!(server.says(&data(1, b"all")), []);
+    assert_eq!(server.run_until(61_001), [(61_000, silent)]);
+    server.run_until(120_000);
     server.ends_clean();
 }
 

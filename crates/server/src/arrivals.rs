@@ -23,6 +23,11 @@ impl Arrivals {
         self.0.change(|counts| *counts.entry(name).or_default() += 1);
     }
 
+    /// A file has left the store: its uploads are no longer waited for.
+    pub(crate) fn forget(&self, name: &Name) {
+        self.0.change(|counts| counts.remove(name));
+    }
+
     /// Takes a file out of the store, and what was counted for it.
     pub(crate) fn take(&self, store: &Store, name: &Name) -> Option<Version> {
         // At one moment, or a commit in between would be forgotten.

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender};
 use memtftp_proto::{Answer, FileRequest, Mode, Refusal, SessionId};
 use memtftp_store::Receipt;
 use memtftp_udp::Waker;
@@ -105,7 +105,7 @@ impl HardwareDesk {
     ) -> bool {
         let request = OwnedRequest::new(request);
         let question = Question { id, direction, request, library, answers };
-        !matches!(self.0.try_send(question), Err(TrySendError::Full(_)))
+        self.0.try_send(question).is_ok()
     }
 }
 

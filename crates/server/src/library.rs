@@ -262,7 +262,9 @@ impl Library {
         let (client, name) = (request.peer.ip(), name.clone());
         match config.rules.decide(&RuleRequest { client, hardware, direction, name }) {
             Decision::Serve(mut granted) => {
+                // With a directory, what is in memory is not all: the spelling is looked for on disk.
                 if granted.ignore_case
+                    && self.shared.directory.is_none()
                     && let Some(name) = self.store.spelling(&granted.name)
                 {
                     granted.name = name;

@@ -184,6 +184,14 @@ impl Charge {
         self.budget.give_back(surplus);
     }
 
+    /// Gives the bytes back to all budgets but the uppermost, which goes on being charged.
+    pub(crate) fn move_to_root(&mut self) {
+        while let Some(parent) = self.budget.node.parent.clone() {
+            self.budget.node.give_back(self.bytes);
+            self.budget = parent;
+        }
+    }
+
     /// Bytes held.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -208,6 +216,19 @@ mod tests {
     use std::thread;
 
     use super::*;
+
+    #[test]
+    fn a_charge_that_moves_to_the_root_leaves_room_in_its_share() {
+        let root = Budget::new(100);
+        let share = root.child(50).child(40);
+        let mut charge = share.charge(30).unwrap();
+        charge.move_to_root();
+        assert_eq!((root.used(), share.used()), (30, 0));
+        charge.shrink_to(20);
+        assert_eq!((root.used(), share.used()), (20, 0));
+        drop(charge);
+        assert_eq!(root.used(), 0);
+    }
 
     #[test]
     fn a_charge_fits_up_to_the_limit_and_comes_back_whole() {

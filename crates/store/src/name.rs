@@ -84,6 +84,11 @@ impl Name {
         Name(self.0.to_ascii_uppercase().into())
     }
 
+    /// Whether this one begins with the bytes of the other.
+    pub(crate) fn begins_ignoring_case(&self, other: &Name) -> bool {
+        self.0.get(..other.0.len()).is_some_and(|start| start.eq_ignore_ascii_case(&other.0))
+    }
+
     pub(crate) fn eq_ignoring_case(&self, other: &Name) -> bool {
         self.0.eq_ignore_ascii_case(&other.0)
     }

@@ -146,10 +146,26 @@ impl Store {
         Ok(self.replace(name, &self.hold(bytes)?))
     }
 
-    /// Ends an upload that gets its name later, by [`link`](Store::link).
+    /// Ends an upload that gets its name later, by [`link`](Store::link). From here on it is charged to
+    /// the budget of the store alone, and to no share of it.
     #[must_use]
     pub fn seal(&self, upload: Upload) -> Version {
-        upload.freeze()
+        upload.freeze_within_root()
+    }
+
+    /// The names that begin with `name` and a slash, in order.
+    #[must_use]
+    pub fn names_below(&self, name: &Name) -> Vec<Name> {
+        let index = self.shared.index.load();
+        let first = name.first_spelling();
+        let below = |other: &&Name| {
+            let rest = other.as_bytes().strip_prefix(name.as_bytes());
+            rest.is_some_and(|rest| rest.starts_with(b"/"))
+        };
+        // All spellings of the beginning stand together.
+        let names = index.range(first..).map(|(other, _)| other);
+        let near = names.take_while(|other| other.begins_ignoring_case(name));
+        near.filter(below).cloned().collect()
     }
 
     /// Makes a version of bytes that are charged already, and that has no name yet.

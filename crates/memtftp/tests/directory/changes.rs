@@ -2,11 +2,24 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::SystemTime;
 
 use testkit::{Memtftp, Raw, Signal, ack, bytes, rrq, unprivileged, wait_for};
 
 use crate::{BINARY, Disk, age, get, put, refused};
+
+/// A server that hears of changes by now: a moment after its start.
+fn watching(disk: &Disk) -> Memtftp {
+    let server = disk.serve(&[]);
+    disk.file("watched", "not yet");
+    get(&server, "watched").unwrap();
+    wait_for("the first change that is heard", || {
+        disk.file("watched", "now");
+        get(&server, "watched").is_ok_and(|got| got == b"now").then_some(())
+    });
+    server
+}
 
 /// Waits until the file is this for those who ask.
 fn wait_until_served(server: &Memtftp, name: &str, content: &[u8]) {
@@ -61,7 +74,7 @@ fn a_deleted_file_and_a_moved_directory_are_followed() {
 fn a_file_that_is_written_in_place_is_not_served_half() {
     let disk = Disk::new();
     disk.file("f", bytes(10_000));
-    let server = disk.serve(&[]);
+    let server = watching(&disk);
     assert!(get(&server, "f").unwrap() == bytes(10_000));
     let mut writer = File::create(disk.path("f")).unwrap();
     let whole = vec![9; 50_000];
@@ -81,6 +94,48 @@ fn a_file_that_is_written_in_place_is_not_served_half() {
     drop(writer);
     let first = reader.receive();
     assert!(reader.get_from(first).unwrap() == whole);
+}
+
+#[test]
+fn a_change_is_seen_under_every_name_of_a_file() {
+    let disk = Disk::new();
+    disk.file("real", "one").file("release-1/f", "one");
+    symlink("real", disk.path("link")).unwrap();
+    symlink("release-1", disk.path("current")).unwrap();
+    fs::hard_link(disk.path("real"), disk.path("hard")).unwrap();
+    let server = disk.serve(&[]);
+    for name in ["real", "link", "hard", "current/f", "release-1/f"] {
+        assert_eq!(get(&server, name).unwrap(), b"one", "{name}");
+    }
+    disk.file("real", "two").file("release-1/f", "two");
+    for name in ["real", "link", "current/f", "release-1/f"] {
+        wait_until_served(&server, name, b"two");
+    }
+    assert_eq!(get(&server, "hard").unwrap(), b"one", "it is another file now");
+    fs::hard_link(disk.path("real"), disk.path("other")).unwrap();
+    assert_eq!(get(&server, "other").unwrap(), b"two");
+    fs::write(disk.path("real"), "in place").unwrap();
+    for name in ["real", "link", "other"] {
+        wait_until_served(&server, name, b"in place");
+    }
+}
+
+#[test]
+fn a_change_of_mode_does_not_end_the_writing() {
+    let disk = Disk::new();
+    disk.file("f", "old");
+    let server = watching(&disk);
+    assert_eq!(get(&server, "f").unwrap(), b"old");
+    let mut writer = File::create(disk.path("f")).unwrap();
+    writer.write_all(b"half").unwrap();
+    writer.set_permissions(fs::Permissions::from_mode(0o600)).unwrap();
+    writer.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    for _ in 0..20 {
+        assert_eq!(get(&server, "f").unwrap(), b"old");
+    }
+    writer.write_all(b" and half").unwrap();
+    drop(writer);
+    wait_until_served(&server, "f", b"half and half");
 }
 
 #[test]
@@ -110,6 +165,12 @@ fn a_directory_that_vanishes_and_comes_back_is_served_again() {
     fs::create_dir(disk.served()).unwrap();
     disk.file("f", "second");
     wait_until_served(&server, "f", b"second");
+    // The new one is watched, too.
+    disk.file("f", "third").file("g", "one");
+    wait_until_served(&server, "f", b"third");
+    assert_eq!(get(&server, "g").unwrap(), b"one");
+    disk.file("g", "two");
+    wait_until_served(&server, "g", b"two");
     put(&server, "up", b"loaded").unwrap();
     assert_eq!(disk.read("up"), b"loaded");
     fs::remove_dir_all(disk.served()).unwrap();

@@ -79,6 +79,15 @@ fn any_spelling_is_found_on_disk_where_a_rule_says_so() {
     assert_eq!(get(&server, "\\boot\\fonts\\wgl4.ttf").unwrap(), b"font");
     crate::put(&server, "BOOT/fonts/WGL4.ttf", b"new").unwrap();
     assert_eq!(disk.read("Boot/Fonts/Wgl4.TTF"), b"new");
+    // The very name goes before others.
+    disk.file("Boot/README", "capitals").file("Boot/readme", "small");
+    assert_eq!(get(&server, "Boot/README").unwrap(), b"capitals");
+    assert_eq!(get(&server, "Boot/readme").unwrap(), b"small");
+    crate::put(&server, "Boot/readme", b"new").unwrap();
+    assert_eq!(
+        (disk.read("Boot/README"), disk.read("Boot/readme")),
+        (b"capitals".to_vec(), b"new".to_vec())
+    );
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn a_file_that_is_read_does_not_leave() {
 #[test]
 fn uploads_make_room_and_are_served_again_from_disk() {
     let disk = Disk::new();
-    let server = disk.serve(&["--memory", "300kB", "--max-client-memory", "10MB"]);
+    let server = disk.serve(&["--memory", "300kB", "--max-files", "5"]);
     for number in 0..20 {
         put(&server, &format!("f{number}"), &content(number)).unwrap();
     }
@@ -68,6 +68,19 @@ fn uploads_make_room_and_are_served_again_from_disk() {
         assert!(get(&server, &format!("f{number}")).unwrap() == content(number), "{number}");
         assert!(disk.read(&format!("f{number}")) == content(number));
     }
+}
+
+#[test]
+fn files_that_are_only_in_memory_stay() {
+    let disk = full();
+    let seed = tempfile::tempdir().unwrap();
+    std::fs::write(seed.path().join("seed"), bytes(20_000)).unwrap();
+    let preload = seed.path().to_str().unwrap();
+    let server = disk.serve(&["--memory", "100kB", "--preload", preload]);
+    for number in 0..20 {
+        assert!(get(&server, &format!("f{number}")).unwrap() == content(number));
+    }
+    assert!(get(&server, "seed").unwrap() == bytes(20_000));
 }
 
 #[test]

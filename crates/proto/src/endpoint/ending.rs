@@ -85,3 +85,9 @@ pub(super) fn took_too_long(limit: Duration) -> Refusal {
         .because(format!("limit of {limit:?} for one transfer reached"))
         .counted_as(RefusalReason::TransferTime)
 }
+
+/// What began with an answer that was to come later, and did not.
+pub(super) fn storage_is_silent() -> Refusal {
+    let refusal = Refusal::new(ErrorCode::UNDEFINED, "the server's storage does not answer");
+    refusal.counted_as(RefusalReason::Disk)
+}

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use self::census::Census;
-use self::ending::took_too_long;
+use self::ending::{storage_is_silent, took_too_long};
 use self::rate::{PerClient, PerSecond};
 use self::session::State;
 pub use self::snapshot::{Progress, Snapshot};
@@ -275,7 +275,9 @@ impl<F: Files> Endpoint<F> {
             _ if early => Expiry::Waiting,
             State::Sending(sender) => sender.handle_timeout(now),
             State::Receiving(receiver, _) => receiver.handle_timeout(now),
-            State::Opening | State::Committing(_) => Expiry::Waiting,
+            State::Opening | State::Committing(_) => {
+                return self.refuse(now, id, storage_is_silent());
+            }
             State::Dallying(_) | State::Closed => return self.forget(id),
         };
         // Seen here, where each session comes by every few seconds, this costs packets nothing.

@@ -139,17 +139,18 @@ impl<F: Files> Endpoint<F> {
         self.census.begin(id, route.peer.ip(), kind, is_half_open);
         let Some(request) = self.sessions.get(id).and_then(Session::file_request) else { return };
         if kind == Kind::Write {
-            if let Answer::Now(result) = self.files.begin(id, &request) {
-                self.begun(now, id, result);
-            }
-            return;
+            return match self.files.begin(id, &request) {
+                Answer::Now(result) => self.begun(now, id, result),
+                Answer::Later => self.touch(id),
+            };
         }
         let answer = match content {
             Some(content) => Answer::Now(Ok(content)),
             None => self.files.open(id, &request),
         };
-        if let Answer::Now(result) = answer {
-            self.opened(now, id, result);
+        match answer {
+            Answer::Now(result) => self.opened(now, id, result),
+            Answer::Later => self.touch(id),
         }
     }
 

@@ -14,6 +14,9 @@ use crate::sender::Sender;
 use crate::time::Time;
 use crate::timer::Filed;
 
+/// How long storage may take for an answer that comes later.
+const STORAGE_PATIENCE: Duration = Duration::from_secs(60);
+
 #[derive(Debug)]
 pub(super) struct Session<F: Files> {
     pub(super) route: Route,
@@ -82,11 +85,12 @@ impl<F: Files> Session<F> {
         }
     }
 
-    /// When the session is to be visited; `None` while it waits for storage. A reader may be
-    /// `slack` late with its ACK.
+    /// When the session is to be visited; `None` once all has arrived. A reader may be `slack` late
+    /// with its ACK.
     pub(super) fn deadline(&self, slack: Duration) -> Option<Time> {
         match &self.state {
-            State::Opening | State::Committing(_) => None,
+            State::Opening => Some(self.started + STORAGE_PATIENCE),
+            State::Committing(receiver) => Some(receiver.last_heard() + STORAGE_PATIENCE),
             State::Sending(sender) => Some(sender.due(slack)),
             State::Receiving(receiver, _) => receiver.poll_timeout(),
             State::Dallying(_) | State::Closed => Some(self.forget_at),

@@ -46,7 +46,7 @@ pub(crate) trait Backing: Send + Sync + 'static {
         stored: &mut Self::Stored,
         name: &Name,
         existing: Existing,
-    ) -> Result<Self::Mark, BackingError>;
+    ) -> Result<About<Self::Mark>, BackingError>;
 
     /// Returns when a published file is as durable as it is to be.
     fn settle(&self, stored: &Self::Stored) -> Result<(), BackingError>;
@@ -70,13 +70,19 @@ pub(crate) struct About<M> {
     pub(crate) len: u64,
     /// How long ago it was written; nothing if that is not known.
     pub(crate) age: Option<Duration>,
+    /// It has another name, and changes are told under that.
+    pub(crate) is_linked: bool,
 }
 
 /// Something has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
+    /// Anything may have, and nothing more is told: watch anew.
+    Everything,
     /// Anything may have.
     All,
+    /// The file of this name may have.
+    Touched(Name),
     /// The file of this name, or files whose names begin with it and a slash.
     At(Name),
     /// Somebody writes to this file and has not finished.

@@ -3,18 +3,19 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use memtftp_store::{Existing, Name};
 use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, fchmod, flock, fsync,
-    mkdirat, openat, openat2, renameat_with, unlinkat,
+    AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, fchmod, flock, fsync,
+    linkat, mkdirat, openat, openat2, renameat_with, unlinkat,
 };
 use rustix::io::Errno;
 use walkdir::WalkDir;
@@ -52,6 +53,9 @@ impl From<io::Error> for BackingError {
 const LEAVES: &str = "a link leads out of the directory";
 const NOT_REGULAR: &str = "it is no regular file";
 
+/// How often a name is looked up again that the system could not tell to stay inside.
+const RETRIES: usize = 16;
+
 /// A directory.
 #[derive(Debug)]
 pub(crate) struct Disk {
@@ -59,22 +63,24 @@ pub(crate) struct Disk {
     config: DirectoryConfig,
     /// Opened again when another directory has taken the place of the first.
     root: Mutex<Arc<OwnedFd>>,
-    temporary: AtomicU64,
+    started: SystemTime,
 }
 
 /// A regular file that was found.
 #[derive(Debug)]
 pub(crate) struct Found {
     file: File,
-    pub(crate) stamp: Stamp,
+    stamp: Stamp,
+    is_linked: bool,
 }
 
 impl Disk {
     /// Opens the directory.
     pub(crate) fn open(config: &DirectoryConfig) -> io::Result<Disk> {
-        let path = std::fs::canonicalize(&config.path)?;
+        // As it was given: if it is a link, it may lead elsewhere later.
+        let path = std::path::absolute(&config.path)?;
         let root = Mutex::new(Arc::new(open_root(&path)?));
-        let disk = Disk { path, config: config.clone(), root, temporary: AtomicU64::new(0) };
+        let disk = Disk { path, config: config.clone(), root, started: SystemTime::now() };
         // Older kernels cannot tell a name that leaves the directory.
         match disk.beneath(&disk.root(), Path::new("."), OFlags::PATH) {
             Ok(_) => Ok(disk),
@@ -99,7 +105,16 @@ impl Disk {
 
     fn beneath(&self, root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         let stay = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-        openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), stay)
+        let open = || openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), stay);
+        let mut opened = open();
+        for _ in 0..RETRIES {
+            // The system gives up on a link with `..` while anything is renamed.
+            if !matches!(opened, Err(Errno::AGAIN)) {
+                break;
+            }
+            opened = open();
+        }
+        opened
     }
 
     fn directory_of(&self, name: &Name) -> Result<OwnedFd, BackingError> {
@@ -126,9 +141,12 @@ impl Disk {
                 Err(Errno::EXIST) => false,
                 Err(error) => return Err(error.into()),
             };
-            above = self.beneath(root, &made, flags)?;
+            let parent = std::mem::replace(&mut above, self.beneath(root, &made, flags)?);
             if is_new {
                 fchmod(&above, mode)?;
+                if self.config.durability == Durability::Fsync {
+                    fsync(&parent)?;
+                }
             }
         }
         Ok(above)
@@ -149,18 +167,27 @@ impl Backing for Disk {
         if is_temporary(name) {
             return Err(BackingError::NotFound);
         }
-        // Without waiting for the other end of a pipe.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = File::from(self.beneath(&self.root(), path_of(name), flags)?);
-        let metadata = file.metadata()?;
-        match metadata.is_file() {
-            true => Ok(Found { stamp: Stamp::of(&metadata), file }),
-            false => Err(BackingError::Unusable(NOT_REGULAR)),
+        let root = self.root();
+        // Opening a device may do something, so it is looked at first.
+        let there = File::from(self.beneath(&root, path_of(name), OFlags::PATH)?);
+        if !there.metadata()?.is_file() {
+            return Err(BackingError::Unusable(NOT_REGULAR));
         }
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = File::from(self.beneath(&root, path_of(name), flags)?);
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(BackingError::Unusable(NOT_REGULAR));
+        }
+        let straight = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        let opened = openat2(&root, path_of(name), OFlags::PATH, Mode::empty(), straight);
+        let is_linked = metadata.nlink() > 1 || opened.is_err();
+        Ok(Found { stamp: Stamp::of(&metadata), file, is_linked })
     }
 
     fn about(&self, found: &Found) -> About<Stamp> {
-        About { mark: found.stamp, len: found.stamp.len, age: found.stamp.age() }
+        let Found { stamp, is_linked, .. } = *found;
+        About { mark: stamp, len: stamp.len, age: stamp.age(), is_linked }
     }
 
     fn load(&self, mut found: Found) -> Result<Vec<u8>, BackingError> {
@@ -178,12 +205,16 @@ impl Backing for Disk {
 
     /// Of several, the first in each directory on the way.
     fn spelling(&self, name: &Name) -> Option<Name> {
+        let root = self.root();
         let mut spelled = PathBuf::new();
         for part in path_of(name) {
-            let here = self.path.join(&spelled);
-            let entries = std::fs::read_dir(here).ok()?.flatten().map(|entry| entry.file_name());
-            let same = entries.filter(|entry| entry.eq_ignore_ascii_case(part));
-            spelled.push(same.min()?);
+            let here = if spelled.as_os_str().is_empty() { Path::new(".") } else { &spelled };
+            let here = self.beneath(&root, here, OFlags::RDONLY | OFlags::DIRECTORY).ok()?;
+            let entries = Dir::read_from(here).ok()?.flatten();
+            let same = entries
+                .map(|entry| entry.file_name().to_bytes().to_vec())
+                .filter(|entry| entry.eq_ignore_ascii_case(part.as_bytes()));
+            spelled.push(OsStr::from_bytes(&same.min()?));
         }
         Name::parse(spelled.as_os_str().as_bytes()).ok()
     }
@@ -203,17 +234,17 @@ impl Backing for Disk {
 
     fn store(&self, name: &Name, bytes: &[u8]) -> Result<Stored, BackingError> {
         let directory = self.directory_of(name)?;
-        let number = self.temporary.fetch_add(1, Ordering::Relaxed);
         let (start, end) = TEMPORARY;
-        let temporary = format!("{start}{}-{number}{end}", std::process::id());
+        let temporary = format!("{start}{:016x}{end}", RandomState::new().hash_one(name));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o666 & !self.config.umask);
         let file = File::from(openat(&directory, &temporary, flags, mode)?);
-        // What is not locked at the next start is nobody's.
-        flock(&file, FlockOperation::LockExclusive)?;
-        // The process may have a umask of its own, for its log.
-        fchmod(&file, mode)?;
         let mut stored = Stored { directory, temporary, file, named: false };
+        // What is not locked at the next start is nobody's. Where nothing can be locked, it is not
+        // removed then.
+        let _ = flock(&stored.file, FlockOperation::LockExclusive);
+        // The process may have a umask of its own, for its log.
+        fchmod(&stored.file, mode)?;
         stored.file.write_all(bytes)?;
         if self.config.durability == Durability::Fsync {
             stored.file.sync_all()?;
@@ -226,16 +257,24 @@ impl Backing for Disk {
         stored: &mut Stored,
         name: &Name,
         existing: Existing,
-    ) -> Result<Stamp, BackingError> {
+    ) -> Result<About<Stamp>, BackingError> {
         let file_name = path_of(name).file_name().unwrap_or_default();
         let flags = match existing {
             Existing::Refuse => RenameFlags::NOREPLACE,
             Existing::Replace => RenameFlags::empty(),
         };
         let directory = stored.directory.as_fd();
-        renameat_with(directory, &stored.temporary, directory, file_name, flags)?;
+        match renameat_with(directory, &stored.temporary, directory, file_name, flags) {
+            // Some file systems cannot rename so, but link.
+            Err(Errno::INVAL) if existing == Existing::Refuse => {
+                linkat(directory, &stored.temporary, directory, file_name, AtFlags::empty())?;
+                unlinkat(directory, &stored.temporary, AtFlags::empty())?;
+            }
+            renamed => renamed?,
+        }
         stored.named = true;
-        Ok(Stamp::of(&stored.file.metadata()?))
+        let stamp = Stamp::of(&stored.file.metadata()?);
+        Ok(About { mark: stamp, len: stamp.len, age: None, is_linked: false })
     }
 
     fn settle(&self, stored: &Stored) -> Result<(), BackingError> {
@@ -248,6 +287,11 @@ impl Backing for Disk {
     fn clear(&self) {
         for entry in WalkDir::new(&self.path).into_iter().flatten() {
             if !is_temporary_file(entry.file_name()) || !entry.file_type().is_file() {
+                continue;
+            }
+            // Not one of our own, which may have no lock yet.
+            let modified = entry.metadata().ok().and_then(|metadata| metadata.modified().ok());
+            if modified.is_none_or(|modified| modified >= self.started) {
                 continue;
             }
             let Ok(file) = File::open(entry.path()) else { continue };

@@ -1,15 +1,14 @@
 //! Which files of a directory are in memory, and which go when room is needed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
 use memtftp_store::{Name, Receipt, Store, Version, VersionMark};
 
 use super::Waiter;
-
-/// Files that are looked at for one that nobody reads, before there is said to be no room.
-const MAX_LOOKED_AT: usize = 1_024;
+use super::backing::About;
+use crate::arrivals::Arrivals;
 
 /// A file that is written without being closed counts as being written for this long.
 const OPEN_FOR: Duration = Duration::from_secs(60);
@@ -18,7 +17,10 @@ const OPEN_FOR: Duration = Duration::from_secs(60);
 pub(super) struct Held<M> {
     store: Store,
     max_files: usize,
+    arrivals: Arrivals,
     kept: LruCache<Name, Kept<M>>,
+    /// Those of them that have other names, by which they may be changed.
+    linked: HashSet<Name>,
     pub(super) loading: HashMap<Name, Loading>,
     /// All requests that wait for a file.
     pub(super) waiting: usize,
@@ -30,22 +32,24 @@ pub(super) struct Held<M> {
 struct Kept<M> {
     version: VersionMark,
     mark: M,
+    len: u64,
 }
 
 /// A file that is being loaded.
 pub(super) struct Loading {
     pub(super) since: Instant,
     pub(super) waiters: Vec<Waiter>,
-    /// It has changed since loading began: what was read is old.
-    pub(super) stale: bool,
 }
 
 impl<M: Copy> Held<M> {
-    pub(super) fn new(store: Store, max_files: usize) -> Held<M> {
+    /// `arrivals` is told what leaves.
+    pub(super) fn new(store: Store, max_files: usize, arrivals: Arrivals) -> Held<M> {
         Held {
             store,
             max_files,
+            arrivals,
             kept: LruCache::unbounded(),
+            linked: HashSet::new(),
             loading: HashMap::new(),
             waiting: 0,
             writing: HashMap::new(),
@@ -58,11 +62,14 @@ impl<M: Copy> Held<M> {
     }
 
     /// Makes `version` the content of `name`, as it is on disk.
-    pub(super) fn publish(&mut self, name: &Name, version: &Version, mark: M) -> Receipt {
+    pub(super) fn publish(&mut self, name: &Name, version: &Version, about: About<M>) -> Receipt {
         let receipt = self.store.link(name.clone(), version);
-        self.kept.put(name.clone(), Kept { version: version.mark(), mark });
-        if let Some(loading) = self.loading.get_mut(name) {
-            loading.stale = true;
+        let (mark, len) = (about.mark, version.len());
+        self.kept.put(name.clone(), Kept { version: version.mark(), mark, len });
+        if about.is_linked {
+            self.linked.insert(name.clone());
+        } else {
+            self.linked.remove(name);
         }
         receipt
     }
@@ -72,62 +79,69 @@ impl<M: Copy> Held<M> {
         self.kept.peek(name).map(|kept| kept.mark)
     }
 
-    /// The names that are in memory, at `path` and below.
-    pub(super) fn below(&self, path: &[u8]) -> Vec<Name> {
-        let is_below = |name: &&Name| {
-            let rest = name.as_bytes().strip_prefix(path);
-            rest.is_some_and(|rest| path.is_empty() || rest.is_empty() || rest.starts_with(b"/"))
-        };
-        self.kept.iter().map(|(name, _)| name).filter(is_below).cloned().collect()
+    /// Files in memory that may be changed under other names.
+    pub(super) fn linked(&self) -> Vec<Name> {
+        self.linked.iter().cloned().collect()
+    }
+
+    /// Whether a file more may be held.
+    pub(super) fn has_place(&self) -> bool {
+        self.store.len() < self.max_files
     }
 
     /// Takes a file out of memory.
     pub(super) fn forget(&mut self, name: &Name) {
-        if let Some(version) = self.kept.pop(name).and_then(|kept| kept.version.version()) {
+        if let Some(kept) = self.kept.pop(name) {
+            self.remove(name, &kept);
+        }
+    }
+
+    fn remove(&mut self, name: &Name, kept: &Kept<M>) {
+        self.linked.remove(name);
+        self.arrivals.forget(name);
+        if let Some(version) = kept.version.version() {
             self.store.remove_version(name, &version);
         }
     }
 
     /// Takes files out of memory that nobody reads, those used longest ago first, until there is
-    /// room for `len` bytes. False if there are none left.
+    /// room for `len` bytes and a file more. False, and nothing is taken, if there cannot be.
     pub(super) fn make_room(&mut self, len: u64) -> bool {
-        let mut looked_at = 0;
-        while self.store.budget().check(len).is_err() || self.store.len() >= self.max_files {
-            let Some((name, kept)) = self.kept.pop_lru() else { return false };
-            if kept.version.holders() <= 1 {
-                if let Some(version) = kept.version.version() {
-                    self.store.remove_version(&name, &version);
-                }
-                continue;
+        let budget = self.store.budget();
+        let mut bytes = (budget.used().saturating_add(len)).saturating_sub(budget.limit());
+        let mut files = (self.store.len() + 1).saturating_sub(self.max_files);
+        let mut leaving = Vec::new();
+        for (name, kept) in self.kept.iter().rev() {
+            if bytes == 0 && files == 0 {
+                break;
             }
-            // Somebody reads it: it is used now.
-            self.kept.put(name, kept);
-            looked_at += 1;
-            if looked_at >= MAX_LOOKED_AT.min(self.kept.len()) {
-                return false;
+            // The store alone has it.
+            if kept.version.holders() <= 1 {
+                bytes = bytes.saturating_sub(kept.len);
+                files = files.saturating_sub(1);
+                leaving.push(name.clone());
             }
         }
+        if bytes > 0 || files > 0 {
+            return false;
+        }
+        leaving.iter().for_each(|name| self.forget(name));
         true
     }
 
     /// Somebody has written to a file.
     pub(super) fn written(&mut self, name: &Name, now: Instant) {
-        self.writing.retain(|_, since| now.duration_since(*since) < OPEN_FOR);
-        self.writing.insert(name.clone(), now);
-        if let Some(loading) = self.loading.get_mut(name) {
-            loading.stale = true;
+        if self.writing.insert(name.clone(), now).is_none() {
+            self.writing.retain(|_, since| now.duration_since(*since) < OPEN_FOR);
         }
     }
 
     /// A file was closed, or has another name, or is gone.
     pub(super) fn closed(&mut self, name: &Name) {
         self.writing.remove(name);
-        if let Some(loading) = self.loading.get_mut(name) {
-            loading.stale = true;
-        }
     }
 
-    /// Whether somebody has written to a file less than `quiet` ago, or has it open still.
+    /// Whether somebody has written to a file and not closed it, less than a minute ago.
     pub(super) fn is_being_written(&self, name: &Name, now: Instant) -> bool {
         self.writing.get(name).is_some_and(|since| now.duration_since(*since) < OPEN_FOR)
     }

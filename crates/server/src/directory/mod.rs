@@ -8,10 +8,12 @@
 mod backing;
 mod disk;
 mod held;
+mod turns;
 mod watch;
 mod work;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -21,23 +23,22 @@ use memtftp_store::{Existing, Name, Store, Version};
 use self::backing::Backing;
 use self::disk::Disk;
 use self::held::{Held, Loading};
+use self::turns::Turns;
 use crate::arrivals::Arrivals;
 use crate::config::DirectoryConfig;
 use crate::later::Answers;
 use crate::library::NamedUpload;
 use crate::rules::Caps;
 
-/// Threads that read and write files.
+/// Threads that load files, and as many that store them: a disk that hangs on one does not stop the
+/// other.
 const THREADS: usize = 4;
 
-/// Jobs that wait for one of them. Over it a request is refused as busy.
+/// Jobs that wait for each kind. Over it a request is refused as busy.
 const MAX_JOBS: usize = 4_096;
 
 /// Requests that wait for files. Over it one is refused as busy.
 const MAX_WAITERS: usize = 65_536;
-
-/// Files that are to be loaded before anybody asks, at once.
-const MAX_WARM: usize = 64;
 
 /// A file that was written less than this ago may not be complete.
 const QUIET: Duration = Duration::from_millis(300);
@@ -51,11 +52,9 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// A directory and the threads that work on it. They end with the last of its handles.
 #[derive(Clone)]
 pub(crate) struct Directory {
-    jobs: Sender<Job>,
-    warm: Sender<Name>,
+    loads: Sender<Load>,
+    stores: Sender<Storing>,
     inner: Arc<Inner<Disk>>,
-    /// Set in the background: with very many directories it takes a while.
-    watch: Arc<OnceLock<<Disk as Backing>::Watch>>,
 }
 
 /// What the threads share.
@@ -64,28 +63,40 @@ struct Inner<B: Backing> {
     store: Store,
     arrivals: Arrivals,
     held: Mutex<Held<B::Mark>>,
-    /// Files that are to be looked at again.
-    delayed: Mutex<Vec<(Instant, Look)>>,
-    /// Held while a file gets its name and its version, so that both are of the same upload.
-    naming: Mutex<()>,
+    /// What is to be looked at again, and when. A table, so that a file that changes without end
+    /// is in it once.
+    again: Mutex<HashMap<Look, Instant>>,
+    /// Tells a thread that there is something in it.
+    wake: Sender<()>,
+    /// Held while a file gets another content.
+    turns: Turns,
+    watch: Mutex<Option<B::Watch>>,
+    me: Weak<Inner<B>>,
 }
 
-/// Something about a file that takes time.
-enum Job {
+/// A file to be loaded.
+enum Load {
     /// Somebody waits for it.
-    Load(Name),
+    Asked(Name),
     /// Nobody does yet.
     Warm(Name),
+}
+
+/// An upload that begins or ends.
+enum Storing {
     Begin(Begin),
     Commit(Box<Commit>),
 }
 
-/// What is to be done again with a file.
+/// What is to be done again.
+#[derive(Clone, PartialEq, Eq, Hash)]
 enum Look {
-    /// Load it.
+    /// Load a file.
     Load(Name),
-    /// See whether it has changed.
+    /// See whether a file has changed.
     Check(Name),
+    /// Watch, because what was watched is another now.
+    Watch,
 }
 
 /// A request that waits for a file.
@@ -136,51 +147,40 @@ impl Directory {
         arrivals: Arrivals,
     ) -> std::io::Result<Directory> {
         let backing = Disk::open(config)?;
-        let held = Mutex::new(Held::new(store.clone(), max_files));
-        let (delayed, naming) = (Mutex::default(), Mutex::default());
-        let inner = Arc::new(Inner { backing, store, arrivals, held, delayed, naming });
-        let (jobs, to_do) = crossbeam_channel::bounded(MAX_JOBS);
-        let (warm, to_warm) = crossbeam_channel::bounded(MAX_WARM);
+        let held = Mutex::new(Held::new(store.clone(), max_files, arrivals.clone()));
+        let (wake, woken) = crossbeam_channel::bounded(1);
+        let inner = Arc::new_cyclic(|me| Inner {
+            backing,
+            store,
+            arrivals,
+            held,
+            again: Mutex::default(),
+            wake,
+            turns: Turns::default(),
+            watch: Mutex::default(),
+            me: Weak::clone(me),
+        });
+        let (loads, to_load) = crossbeam_channel::bounded(MAX_JOBS);
+        let (stores, to_store) = crossbeam_channel::bounded(MAX_JOBS);
         for number in 0..THREADS {
-            let (inner, to_do, to_warm) = (Arc::clone(&inner), to_do.clone(), to_warm.clone());
-            let work = move || inner.work(&to_do, &to_warm);
-            std::thread::Builder::new().name(format!("disk-{number}")).spawn(work)?;
+            let (loader, to_load, woken) = (Arc::clone(&inner), to_load.clone(), woken.clone());
+            spawn(format!("load-{number}"), move || loader.load_all(&to_load, &woken))?;
+            let (storer, to_store) = (Arc::clone(&inner), to_store.clone());
+            spawn(format!("store-{number}"), move || storer.store_all(&to_store))?;
         }
-        Ok(Directory { jobs, warm, inner, watch: Arc::default() })
+        Ok(Directory { loads, stores, inner })
     }
 
     /// Begins to watch, clears away what a server before has left, and loads what there is room for.
     /// Returns at once.
     pub(crate) fn warm_up(&self) -> std::io::Result<()> {
-        let (inner, warm, watch) =
-            (Arc::clone(&self.inner), self.warm.clone(), Arc::clone(&self.watch));
-        let work = move || {
-            let _ = watch.set(inner.backing.watch({
-                let inner = Arc::clone(&inner);
-                move |change| inner.changed(change)
-            }));
-            drop(watch);
-            // What was loaded before has not been watched.
-            inner.check_below(b"");
+        let (inner, loads) = (Arc::clone(&self.inner), self.loads.clone());
+        spawn("warm-up".to_owned(), move || {
+            // With very many directories it takes a while. What was loaded before was not watched.
+            inner.watch_anew();
             inner.backing.clear();
-            let limit = inner.store.budget().limit();
-            let mut has_room = true;
-            for name in inner.backing.names() {
-                let found = inner.backing.find(&name);
-                let len = found.map(|found| inner.backing.about(&found).len).unwrap_or_default();
-                if len > limit {
-                    tracing::warn!(
-                        "{name} ({len} bytes) is larger than the memory and cannot be served: give more \
-                         with --memory"
-                    );
-                }
-                has_room &= inner.store.budget().check(len).is_ok();
-                if has_room && warm.send(name).is_err() {
-                    break;
-                }
-            }
-        };
-        std::thread::Builder::new().name("warm-up".into()).spawn(work).map(drop)
+            inner.warm_all(&loads);
+        })
     }
 
     /// A request was answered with this file.
@@ -204,8 +204,8 @@ impl Directory {
             held.waiting += 1;
             return Ok(());
         }
-        self.jobs.try_send(Job::Load(name.clone())).map_err(|_| Busy)?;
-        let loading = Loading { since: Instant::now(), waiters: vec![waiter], stale: false };
+        self.loads.try_send(Load::Asked(name.clone())).map_err(|_| Busy)?;
+        let loading = Loading { since: Instant::now(), waiters: vec![waiter] };
         held.loading.insert(name.clone(), loading);
         held.waiting += 1;
         Ok(())
@@ -213,17 +213,17 @@ impl Directory {
 
     /// Looks whether a file could be stored, and answers then.
     pub(crate) fn begin(&self, begin: Begin) -> Result<(), Busy> {
-        self.jobs.try_send(Job::Begin(begin)).map_err(|_| Busy)
+        self.stores.try_send(Storing::Begin(begin)).map_err(|_| Busy)
     }
 
     /// Stores an upload, publishes it, and answers then.
     pub(crate) fn commit(&self, commit: Commit) -> Result<(), Busy> {
-        self.jobs.try_send(Job::Commit(Box::new(commit))).map_err(|_| Busy)
+        self.stores.try_send(Storing::Commit(Box::new(commit))).map_err(|_| Busy)
     }
 
     /// Looks at every file in memory, whether it is still the one on disk. Blocks.
     pub(crate) fn rescan(&self) {
-        self.inner.check_below(b"");
+        self.inner.check_all();
     }
 }
 
@@ -232,7 +232,11 @@ impl<B: Backing> Inner<B> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn delayed(&self) -> MutexGuard<'_, Vec<(Instant, Look)>> {
-        self.delayed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn again(&self) -> MutexGuard<'_, HashMap<Look, Instant>> {
+        self.again.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name(name).spawn(work).map(drop)
 }

@@ -1,14 +1,15 @@
 //! What the threads of a directory do.
 
+use std::sync::{PoisonError, Weak};
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, select};
+use crossbeam_channel::{Receiver, Sender, select};
 use memtftp_proto::{ErrorCode, Refusal, RefusalReason};
 use memtftp_store::{Name, Version};
 
-use super::backing::{About, Backing, BackingError, Change};
+use super::backing::{Backing, BackingError, Change};
 use super::held::Loading;
-use super::{AGAIN, Begin, Commit, Inner, Job, Look, PATIENCE, QUIET};
+use super::{AGAIN, Begin, Commit, Inner, Load, Look, PATIENCE, QUIET, Storing};
 use crate::later::Resolution;
 use crate::library::Opened;
 
@@ -28,62 +29,108 @@ impl From<BackingError> for NotLoaded {
 }
 
 impl<B: Backing> Inner<B> {
-    /// The loop of a thread. It ends when nobody can give it anything to do any more.
-    pub(super) fn work(&self, jobs: &Receiver<Job>, warm: &Receiver<Name>) {
-        while let Some(job) = self.next(jobs, warm) {
-            match job {
-                Some(Job::Load(name)) => self.load(&name),
-                Some(Job::Warm(name)) => self.warm(&name),
-                Some(Job::Begin(begin)) => self.begin(begin),
-                Some(Job::Commit(commit)) => self.commit(*commit),
-                None => {}
+    /// The loop of a thread that loads. It ends when nobody can give it anything to do any more.
+    pub(super) fn load_all(&self, loads: &Receiver<Load>, woken: &Receiver<()>) {
+        loop {
+            let soonest = self.again().values().min().copied();
+            let soonest = soonest.map(|at| at.saturating_duration_since(Instant::now()));
+            let timeout = soonest.map_or_else(crossbeam_channel::never, crossbeam_channel::after);
+            select! {
+                recv(loads) -> load => match load {
+                    Ok(Load::Asked(name)) => self.load(&name),
+                    Ok(Load::Warm(name)) => self.warm(&name),
+                    Err(_) => break,
+                },
+                recv(woken) -> _ => {}
+                recv(timeout) -> _ => {}
             }
             self.look_again();
         }
     }
 
-    /// The next job: those that somebody waits for go first. No job if something is to be looked at
-    /// again; nothing at the end.
-    fn next(&self, jobs: &Receiver<Job>, warm: &Receiver<Name>) -> Option<Option<Job>> {
-        if let Ok(job) = jobs.try_recv() {
-            return Some(Some(job));
-        }
-        let soonest = self.delayed().iter().map(|(at, _)| *at).min();
-        let soonest = soonest.map(|at| at.saturating_duration_since(Instant::now()));
-        let timeout = soonest.map_or_else(crossbeam_channel::never, crossbeam_channel::after);
-        select! {
-            recv(jobs) -> job => job.ok().map(Some),
-            recv(warm) -> name => name.ok().map(|name| Some(Job::Warm(name))),
-            recv(timeout) -> _ => Some(None),
+    /// The same of a thread that stores.
+    pub(super) fn store_all(&self, stores: &Receiver<Storing>) {
+        while let Ok(job) = stores.recv() {
+            match job {
+                Storing::Begin(begin) => self.begin(begin),
+                Storing::Commit(commit) => self.commit(*commit),
+            }
         }
     }
 
     fn look_again(&self) {
         let now = Instant::now();
-        let due: Vec<_> = self.delayed().extract_if(.., |(at, _)| *at <= now).collect();
-        for (_, look) in due {
+        let due: Vec<Look> =
+            self.again().extract_if(|_, at| *at <= now).map(|(look, _)| look).collect();
+        for look in due {
             match look {
                 Look::Load(name) => self.load(&name),
                 Look::Check(name) => self.check(&name),
+                Look::Watch => self.watch_anew(),
             }
         }
     }
 
-    pub(super) fn later(&self, look: Look) {
-        self.delayed().push((Instant::now() + AGAIN, look));
+    fn later(&self, look: Look) {
+        self.again().entry(look).or_insert_with(|| Instant::now() + AGAIN);
+        // Full means that a thread will look.
+        let _ = self.wake.try_send(());
     }
 
-    /// Loads a file before anybody asks for it, if nothing has to leave for it.
+    /// Watches, and sees to what has changed before.
+    pub(super) fn watch_anew(&self) {
+        let me = Weak::clone(&self.me);
+        let tell = move |change| {
+            if let Some(inner) = me.upgrade() {
+                inner.changed(change);
+            }
+        };
+        let watch = self.backing.watch(tell);
+        let before = self.watch.lock().unwrap_or_else(PoisonError::into_inner).replace(watch);
+        // Not under the lock: it may wait for a change that is being told.
+        drop(before);
+        self.check_all();
+    }
+
+    /// Loads what there is room for, before anybody asks, and names what can never be.
+    pub(super) fn warm_all(&self, loads: &Sender<Load>) {
+        let budget = self.store.budget();
+        let mut has_room = true;
+        for name in self.backing.names() {
+            let found = self.backing.find(&name);
+            let len = found.map(|found| self.backing.about(&found).len).unwrap_or_default();
+            if len > budget.limit() {
+                tracing::warn!(
+                    "{name} ({len} bytes) is larger than the memory and cannot be served: give more \
+                     with --memory"
+                );
+                continue;
+            }
+            has_room &= budget.check(len).is_ok() && self.held().has_place();
+            if has_room && loads.send(Load::Warm(name)).is_err() {
+                break;
+            }
+        }
+    }
+
+    /// Loads a file that nobody has asked for, if nothing has to leave for it.
     fn warm(&self, name: &Name) {
-        if self.store.contains(name) {
+        let fits = |len| self.store.budget().check(len).is_ok();
+        let found = self.backing.find(name);
+        if self.store.contains(name)
+            || !found.is_ok_and(|found| fits(self.backing.about(&found).len))
+        {
             return;
         }
-        let fits = |len| self.store.budget().check(len).is_ok();
-        if self.backing.find(name).is_ok_and(|found| fits(self.backing.about(&found).len)) {
-            let loading = Loading { since: Instant::now(), waiters: Vec::new(), stale: false };
-            self.held().loading.entry(name.clone()).or_insert(loading);
-            self.load(name);
+        {
+            let mut held = self.held();
+            if !held.has_place() || held.loading.contains_key(name) {
+                return;
+            }
+            let loading = Loading { since: Instant::now(), waiters: Vec::new() };
+            held.loading.insert(name.clone(), loading);
         }
+        self.load(name);
     }
 
     /// Loads a file and answers all who wait for it.
@@ -139,48 +186,48 @@ impl<B: Backing> Inner<B> {
     }
 
     fn try_load(&self, name: &Name) -> Result<Version, NotLoaded> {
-        {
-            let mut held = self.held();
-            if held.is_being_written(name, Instant::now()) {
-                return Err(BackingError::Changing.into());
-            }
-            // An upload may have brought it while the request waited.
-            if let Some(version) = self.store.open(name) {
-                return Ok(version);
-            }
-            if let Some(loading) = held.loading.get_mut(name) {
-                loading.stale = false;
-            }
-        }
-        let found = self.backing.find(name)?;
-        let About { mark, len, age } = self.backing.about(&found);
-        if age.is_some_and(|age| age < QUIET) {
+        if self.held().is_being_written(name, Instant::now()) {
             return Err(BackingError::Changing.into());
         }
-        if len > self.store.budget().limit() {
+        // An upload may have brought it while the request waited.
+        if let Some(version) = self.store.open(name) {
+            return Ok(version);
+        }
+        let found = self.backing.find(name)?;
+        let about = self.backing.about(&found);
+        if about.age.is_some_and(|age| age < QUIET) {
+            return Err(BackingError::Changing.into());
+        }
+        if about.len > self.store.budget().limit() {
             return Err(NotLoaded::TooLarge);
         }
         // Before reading, so that no more is read than there is room for.
         let charge = loop {
-            if !self.held().make_room(len) {
+            if !self.held().make_room(about.len) {
                 return Err(NotLoaded::NoRoom);
             }
-            if let Ok(charge) = self.store.budget().charge(len) {
+            if let Ok(charge) = self.store.budget().charge(about.len) {
                 break charge;
             }
         };
         let version = self.store.hold_charged(self.backing.load(found)?, charge);
-        let mut held = self.held();
-        if held.loading.get(name).is_some_and(|loading| loading.stale) {
+        // What changes from here on is told after the turn, and then it is checked.
+        let _turn = self.turns.take(name);
+        let now = self.backing.find(name)?;
+        if self.backing.about(&now).mark != about.mark {
             return Err(BackingError::Changing.into());
         }
-        let _receipt = held.publish(name, &version, mark);
+        let _receipt = self.held().publish(name, &version, about);
         Ok(version)
     }
 
     fn begin(&self, begin: Begin) {
         let Begin { id, mut upload, existing, ignore_case, answers } = begin;
-        if ignore_case && let Some(name) = self.backing.spelling(upload.name()) {
+        let is_there = || self.backing.find(upload.name()).is_ok();
+        if ignore_case
+            && !is_there()
+            && let Some(name) = self.backing.spelling(upload.name())
+        {
             upload.rename(name);
         }
         let result = match self.backing.may_store(upload.name(), existing) {
@@ -195,13 +242,13 @@ impl<B: Backing> Inner<B> {
         let Commit { id, name, version, existing, answers } = commit;
         let stored = || {
             let mut stored = self.backing.store(&name, version.as_ref())?;
-            let receipt = {
-                let _turn = self.naming.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                let mark = self.backing.publish(&mut stored, &name, existing)?;
-                self.held().publish(&name, &version, mark)
-            };
+            let _turn = self.turns.take(&name);
+            let about = self.backing.publish(&mut stored, &name, existing)?;
             self.backing.settle(&stored)?;
-            Ok(receipt)
+            let mut held = self.held();
+            // Empty files take no bytes, but a place.
+            held.make_room(0);
+            Ok(held.publish(&name, &version, about))
         };
         let result = stored().map_err(|error: BackingError| not_stored(&name, &error));
         if result.is_ok() {
@@ -212,45 +259,47 @@ impl<B: Backing> Inner<B> {
 
     /// Takes a file out of memory that is no longer what is on disk; the next request loads it.
     pub(super) fn check(&self, name: &Name) {
+        let _turn = self.turns.take(name);
         let Some(mark) = self.held().mark(name) else { return };
         if self.held().is_being_written(name, Instant::now()) {
             return self.later(Look::Check(name.clone()));
         }
-        let _turn = self.naming.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match self.backing.find(name) {
-            Ok(found) if self.backing.about(&found).mark == mark => {}
-            _ => {
-                let mut held = self.held();
-                if held.mark(name) == Some(mark) {
-                    held.forget(name);
-                }
-            }
+        let found = self.backing.find(name);
+        if !found.is_ok_and(|found| self.backing.about(&found).mark == mark) {
+            self.held().forget(name);
         }
+    }
+
+    /// The same for all files.
+    pub(super) fn check_all(&self) {
+        self.store.names().iter().for_each(|name| self.check(name));
     }
 
     /// Acts on what has changed.
     pub(super) fn changed(&self, change: Change) {
         match change {
-            Change::All => self.check_below(b""),
+            Change::Everything => return self.later(Look::Watch),
+            Change::All => return self.check_all(),
             Change::At(name) => {
                 self.held().closed(&name);
-                self.check_below(name.as_bytes());
+                self.check(&name);
+                self.store.names_below(&name).iter().for_each(|name| self.check(name));
             }
+            Change::Touched(name) => self.check(&name),
             Change::Written(name) => {
                 self.held().written(&name, Instant::now());
-                self.later(Look::Check(name));
+                if self.held().mark(&name).is_some() {
+                    self.later(Look::Check(name));
+                }
             }
             Change::Closed(name) => {
                 self.held().closed(&name);
                 self.check(&name);
             }
         }
-    }
-
-    /// The same for all files at a path and below it.
-    pub(super) fn check_below(&self, path: &[u8]) {
-        let names = self.held().below(path);
-        names.iter().for_each(|name| self.check(name));
+        // It may have been one of these under another name.
+        let linked = self.held().linked();
+        linked.into_iter().for_each(|name| self.later(Look::Check(name)));
     }
 }
 
