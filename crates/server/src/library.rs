@@ -317,7 +317,8 @@ impl Library {
     ) -> Result<(), AppendError> {
         match (change(upload), &self.shared.directory) {
             (Err(AppendError::OverBudget(over)), Some(directory))
-                if over.depth > 0 && directory.make_room(len.max(MIN_ROOM)) =>
+                if over.depth > 0
+                    && (directory.make_room(len.max(MIN_ROOM)) || directory.make_room(len)) =>
             {
                 change(upload)
             }

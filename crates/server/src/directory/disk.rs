@@ -179,9 +179,7 @@ impl Backing for Disk {
         if !metadata.is_file() {
             return Err(BackingError::Unusable(NOT_REGULAR));
         }
-        let straight = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        let opened = openat2(&root, path_of(name), OFlags::PATH, Mode::empty(), straight);
-        let is_linked = metadata.nlink() > 1 || opened.is_err();
+        let is_linked = metadata.nlink() > 1 || has_links(&root, name);
         Ok(Found { stamp: Stamp::of(&metadata), file, is_linked })
     }
 
@@ -274,7 +272,8 @@ impl Backing for Disk {
         }
         stored.named = true;
         let stamp = Stamp::of(&stored.file.metadata()?);
-        Ok(About { mark: stamp, len: stamp.len, age: None, is_linked: false })
+        let is_linked = has_links(&self.root(), name);
+        Ok(About { mark: stamp, len: stamp.len, age: None, is_linked })
     }
 
     fn settle(&self, stored: &Stored) -> Result<(), BackingError> {
@@ -342,6 +341,12 @@ impl Drop for Stored {
 fn open_root(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+/// Whether a name leads to its file through links.
+fn has_links(root: &OwnedFd, name: &Name) -> bool {
+    let straight = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    openat2(root, path_of(name), OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), straight).is_err()
 }
 
 fn path_of(name: &Name) -> &Path {

@@ -116,7 +116,7 @@ impl<M: Copy> Held<M> {
                 break;
             }
             // The store alone has it.
-            if kept.version.holders() <= 1 {
+            if kept.version.holders() == 1 {
                 bytes = bytes.saturating_sub(kept.len);
                 files = files.saturating_sub(1);
                 leaving.push(name.clone());

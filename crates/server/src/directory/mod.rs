@@ -46,13 +46,17 @@ const QUIET: Duration = Duration::from_millis(300);
 /// How soon a file that is being written, or for which there is no room, is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// A file that has been loading for so long is not waited for: its disk hangs.
+const HANGS: Duration = Duration::from_secs(60);
+
 /// How long a request waits for such a file.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// A directory and the threads that work on it. They end with the last of its handles.
 #[derive(Clone)]
 pub(crate) struct Directory {
-    loads: Sender<Load>,
+    loads: Sender<Name>,
+    warm: Sender<Name>,
     stores: Sender<Storing>,
     inner: Arc<Inner<Disk>>,
 }
@@ -74,14 +78,6 @@ struct Inner<B: Backing> {
     me: Weak<Inner<B>>,
 }
 
-/// A file to be loaded.
-enum Load {
-    /// Somebody waits for it.
-    Asked(Name),
-    /// Nobody does yet.
-    Warm(Name),
-}
-
 /// An upload that begins or ends.
 enum Storing {
     Begin(Begin),
@@ -93,7 +89,7 @@ enum Storing {
 enum Look {
     /// Load a file.
     Load(Name),
-    /// See whether a file has changed.
+    /// See whether a file, or what is below a directory of that name, has changed.
     Check(Name),
     /// Watch, because what was watched is another now.
     Watch,
@@ -161,25 +157,29 @@ impl Directory {
             me: Weak::clone(me),
         });
         let (loads, to_load) = crossbeam_channel::bounded(MAX_JOBS);
+        // One at a time, so that what is asked for never waits for many.
+        let (warm, to_warm) = crossbeam_channel::bounded(1);
         let (stores, to_store) = crossbeam_channel::bounded(MAX_JOBS);
         for number in 0..THREADS {
-            let (loader, to_load, woken) = (Arc::clone(&inner), to_load.clone(), woken.clone());
-            spawn(format!("load-{number}"), move || loader.load_all(&to_load, &woken))?;
+            let (to_load, to_warm, woken) = (to_load.clone(), to_warm.clone(), woken.clone());
+            let loader = Arc::clone(&inner);
+            let work = move || loader.load_all(&to_load, &to_warm, &woken);
+            spawn(format!("load-{number}"), work)?;
             let (storer, to_store) = (Arc::clone(&inner), to_store.clone());
             spawn(format!("store-{number}"), move || storer.store_all(&to_store))?;
         }
-        Ok(Directory { loads, stores, inner })
+        Ok(Directory { loads, warm, stores, inner })
     }
 
     /// Begins to watch, clears away what a server before has left, and loads what there is room for.
     /// Returns at once.
     pub(crate) fn warm_up(&self) -> std::io::Result<()> {
-        let (inner, loads) = (Arc::clone(&self.inner), self.loads.clone());
+        let (inner, warm) = (Arc::clone(&self.inner), self.warm.clone());
         spawn("warm-up".to_owned(), move || {
             // With very many directories it takes a while. What was loaded before was not watched.
             inner.watch_anew();
             inner.backing.clear();
-            inner.warm_all(&loads);
+            inner.warm_all(&warm);
         })
     }
 
@@ -200,11 +200,14 @@ impl Directory {
             return Err(Busy);
         }
         if let Some(loading) = held.loading.get_mut(name) {
+            if loading.since.elapsed() >= HANGS {
+                return Err(Busy);
+            }
             loading.waiters.push(waiter);
             held.waiting += 1;
             return Ok(());
         }
-        self.loads.try_send(Load::Asked(name.clone())).map_err(|_| Busy)?;
+        self.loads.try_send(name.clone()).map_err(|_| Busy)?;
         let loading = Loading { since: Instant::now(), waiters: vec![waiter] };
         held.loading.insert(name.clone(), loading);
         held.waiting += 1;
@@ -221,9 +224,10 @@ impl Directory {
         self.stores.try_send(Storing::Commit(Box::new(commit))).map_err(|_| Busy)
     }
 
-    /// Looks at every file in memory, whether it is still the one on disk. Blocks.
+    /// Watches anew, and looks at every file in memory, whether it is still the one on disk. Returns
+    /// at once.
     pub(crate) fn rescan(&self) {
-        self.inner.check_all();
+        self.inner.later(Look::Watch);
     }
 }
 

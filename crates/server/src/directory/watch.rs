@@ -8,6 +8,9 @@ use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher};
 use super::backing::Change;
 use super::disk::name_of;
 
+/// How often it is tried again to watch a directory that changes meanwhile.
+const RETRIES: usize = 3;
+
 /// Watches as long as it is held.
 pub(crate) struct Watch {
     _watcher: Option<RecommendedWatcher>,
@@ -24,7 +27,7 @@ impl Watch {
         };
         let (watched, title) = (root.clone(), given.clone());
         let hear = move |event: notify::Result<Event>| match event {
-            Ok(event) if event.need_rescan() => tell(Change::All),
+            Ok(event) if event.need_rescan() => tell(Change::Everything),
             Ok(event) => changes(&root, &given, event.kind, &event.paths).for_each(&tell),
             Err(error) => {
                 tracing::warn!("watching {}: {error}", root.display());
@@ -33,27 +36,43 @@ impl Watch {
         };
         // Links are followed when files are read, and their targets are checked then.
         let config = Config::default().with_follow_symlinks(false);
-        let started = RecommendedWatcher::new(hear, config).and_then(|mut watcher| {
-            // Should another directory take its place.
-            let above = [title.parent(), watched.parent()].into_iter().flatten();
-            for parent in above {
-                watcher.watch(parent, RecursiveMode::NonRecursive)?;
+        let mut watcher = match RecommendedWatcher::new(hear, config) {
+            Ok(watcher) => watcher,
+            Err(error) => {
+                warn(&title, &error);
+                return Watch { _watcher: None };
             }
-            match watcher.watch(&watched, RecursiveMode::Recursive) {
-                // It is told when it comes back.
-                Err(_) if !watched.exists() => Ok(watcher),
-                result => result.map(|()| watcher),
+        };
+        // Should another directory take its place.
+        for parent in [title.parent(), watched.parent()].into_iter().flatten() {
+            if let Err(error) = watcher.watch(parent, RecursiveMode::NonRecursive) {
+                tracing::debug!("cannot watch {}: {error}", parent.display());
             }
-        });
-        if let Err(error) = &started {
-            tracing::warn!(
-                "cannot watch {}, so changes are seen at SIGHUP only: {error}; on Linux raise \
-                 fs.inotify.max_user_watches",
-                title.display()
-            );
         }
-        Watch { _watcher: started.ok() }
+        let mut result = watcher.watch(&watched, RecursiveMode::Recursive);
+        for _ in 0..RETRIES {
+            // Something below may be gone since it was listed.
+            if result.is_ok() || !watched.exists() {
+                break;
+            }
+            result = watcher.watch(&watched, RecursiveMode::Recursive);
+        }
+        // Without the directory it is told when that comes back; else a part is better than nothing.
+        if let Err(error) = result.as_ref()
+            && watched.exists()
+        {
+            warn(&title, error);
+        }
+        Watch { _watcher: Some(watcher) }
     }
+}
+
+fn warn(directory: &Path, error: &notify::Error) {
+    tracing::warn!(
+        "cannot watch all of {}, so some changes are seen at SIGHUP only: {error}; check that all \
+         directories are readable, and on Linux raise fs.inotify.max_user_watches if they are too many",
+        directory.display()
+    );
 }
 
 fn changes(

@@ -9,7 +9,7 @@ use memtftp_store::{Name, Version};
 
 use super::backing::{Backing, BackingError, Change};
 use super::held::Loading;
-use super::{AGAIN, Begin, Commit, Inner, Load, Look, PATIENCE, QUIET, Storing};
+use super::{AGAIN, Begin, Commit, Inner, Look, PATIENCE, QUIET, Storing};
 use crate::later::Resolution;
 use crate::library::Opened;
 
@@ -30,21 +30,45 @@ impl From<BackingError> for NotLoaded {
 
 impl<B: Backing> Inner<B> {
     /// The loop of a thread that loads. It ends when nobody can give it anything to do any more.
-    pub(super) fn load_all(&self, loads: &Receiver<Load>, woken: &Receiver<()>) {
+    pub(super) fn load_all(
+        &self,
+        loads: &Receiver<Name>,
+        warm: &Receiver<Name>,
+        woken: &Receiver<()>,
+    ) {
         loop {
-            let soonest = self.again().values().min().copied();
-            let soonest = soonest.map(|at| at.saturating_duration_since(Instant::now()));
-            let timeout = soonest.map_or_else(crossbeam_channel::never, crossbeam_channel::after);
-            select! {
-                recv(loads) -> load => match load {
-                    Ok(Load::Asked(name)) => self.load(&name),
-                    Ok(Load::Warm(name)) => self.warm(&name),
-                    Err(_) => break,
-                },
-                recv(woken) -> _ => {}
-                recv(timeout) -> _ => {}
+            if let Ok(name) = loads.try_recv() {
+                self.pass_on();
+                self.load(&name);
+            } else {
+                let soonest = self.again().values().min().copied();
+                let soonest = soonest.map(|at| at.saturating_duration_since(Instant::now()));
+                let timeout =
+                    soonest.map_or_else(crossbeam_channel::never, crossbeam_channel::after);
+                select! {
+                    recv(loads) -> name => match name {
+                        Ok(name) => {
+                            self.pass_on();
+                            self.load(&name);
+                        }
+                        Err(_) => break,
+                    },
+                    recv(warm) -> name => if let Ok(name) = name {
+                        self.pass_on();
+                        self.warm(&name);
+                    },
+                    recv(woken) -> _ => {}
+                    recv(timeout) -> _ => {}
+                }
             }
             self.look_again();
+        }
+    }
+
+    /// Before work that may take long: another thread is to keep the time.
+    fn pass_on(&self) {
+        if !self.again().is_empty() {
+            let _ = self.wake.try_send(());
         }
     }
 
@@ -58,20 +82,26 @@ impl<B: Backing> Inner<B> {
         }
     }
 
+    /// Looks at what is due, one after the other, so that others may take the next.
     fn look_again(&self) {
-        let now = Instant::now();
-        let due: Vec<Look> =
-            self.again().extract_if(|_, at| *at <= now).map(|(look, _)| look).collect();
-        for look in due {
+        while let Some(look) = self.due() {
+            self.pass_on();
             match look {
                 Look::Load(name) => self.load(&name),
-                Look::Check(name) => self.check(&name),
+                Look::Check(name) => self.check_below(&name),
                 Look::Watch => self.watch_anew(),
             }
         }
     }
 
-    fn later(&self, look: Look) {
+    fn due(&self) -> Option<Look> {
+        let (now, mut again) = (Instant::now(), self.again());
+        let look = again.iter().find(|(_, at)| **at <= now).map(|(look, _)| look.clone())?;
+        again.remove(&look);
+        Some(look)
+    }
+
+    pub(super) fn later(&self, look: Look) {
         self.again().entry(look).or_insert_with(|| Instant::now() + AGAIN);
         // Full means that a thread will look.
         let _ = self.wake.try_send(());
@@ -93,7 +123,7 @@ impl<B: Backing> Inner<B> {
     }
 
     /// Loads what there is room for, before anybody asks, and names what can never be.
-    pub(super) fn warm_all(&self, loads: &Sender<Load>) {
+    pub(super) fn warm_all(&self, warm: &Sender<Name>) {
         let budget = self.store.budget();
         let mut has_room = true;
         for name in self.backing.names() {
@@ -107,7 +137,7 @@ impl<B: Backing> Inner<B> {
                 continue;
             }
             has_room &= budget.check(len).is_ok() && self.held().has_place();
-            if has_room && loads.send(Load::Warm(name)).is_err() {
+            if has_room && warm.send(name).is_err() {
                 break;
             }
         }
@@ -212,7 +242,9 @@ impl<B: Backing> Inner<B> {
         };
         let version = self.store.hold_charged(self.backing.load(found)?, charge);
         // What changes from here on is told after the turn, and then it is checked.
-        let _turn = self.turns.take(name);
+        let Some(_turn) = self.turns.try_take(name) else {
+            return Err(BackingError::Changing.into());
+        };
         let now = self.backing.find(name)?;
         if self.backing.about(&now).mark != about.mark {
             return Err(BackingError::Changing.into());
@@ -248,18 +280,18 @@ impl<B: Backing> Inner<B> {
             let mut held = self.held();
             // Empty files take no bytes, but a place.
             held.make_room(0);
+            self.arrivals.add(name.clone());
             Ok(held.publish(&name, &version, about))
         };
         let result = stored().map_err(|error: BackingError| not_stored(&name, &error));
-        if result.is_ok() {
-            self.arrivals.add(name);
-        }
         answers.give(Resolution::Committed(id, result));
     }
 
     /// Takes a file out of memory that is no longer what is on disk; the next request loads it.
     pub(super) fn check(&self, name: &Name) {
-        let _turn = self.turns.take(name);
+        let Some(_turn) = self.turns.try_take(name) else {
+            return self.later(Look::Check(name.clone()));
+        };
         let Some(mark) = self.held().mark(name) else { return };
         if self.held().is_being_written(name, Instant::now()) {
             return self.later(Look::Check(name.clone()));
@@ -268,6 +300,12 @@ impl<B: Backing> Inner<B> {
         if !found.is_ok_and(|found| self.backing.about(&found).mark == mark) {
             self.held().forget(name);
         }
+    }
+
+    /// The same for a file or a directory.
+    fn check_below(&self, name: &Name) {
+        self.check(name);
+        self.store.names_below(name).iter().for_each(|name| self.check(name));
     }
 
     /// The same for all files.
@@ -282,8 +320,9 @@ impl<B: Backing> Inner<B> {
             Change::All => return self.check_all(),
             Change::At(name) => {
                 self.held().closed(&name);
-                self.check(&name);
-                self.store.names_below(&name).iter().for_each(|name| self.check(name));
+                self.check_below(&name);
+                // A new directory is watched a moment later, and may have changed before.
+                self.later(Look::Check(name));
             }
             Change::Touched(name) => self.check(&name),
             Change::Written(name) => {
