@@ -1,42 +1,14 @@
 //! No directory behind the memory: what it needs of the system is Linux's.
 
-use memtftp_proto::SessionId;
-use memtftp_store::{Existing, Name, Store, Version};
+use memtftp_store::{Name, Store};
 
 use crate::arrivals::Arrivals;
 use crate::config::DirectoryConfig;
-use crate::later::Answers;
-use crate::library::NamedUpload;
-use crate::rules::Caps;
+use crate::jobs::{Begin, Busy, Commit, Waiter};
 
 /// There is none.
 #[derive(Clone, Debug)]
 pub(crate) enum Directory {}
-
-pub(crate) struct Waiter {
-    pub(crate) id: SessionId,
-    pub(crate) caps: Caps,
-    pub(crate) ignore_case: bool,
-    pub(crate) answers: Answers,
-}
-
-pub(crate) struct Begin {
-    pub(crate) id: SessionId,
-    pub(crate) upload: Box<NamedUpload>,
-    pub(crate) existing: Existing,
-    pub(crate) ignore_case: bool,
-    pub(crate) answers: Answers,
-}
-
-pub(crate) struct Commit {
-    pub(crate) id: SessionId,
-    pub(crate) name: Name,
-    pub(crate) version: Version,
-    pub(crate) existing: Existing,
-    pub(crate) answers: Answers,
-}
-
-pub(crate) struct Busy;
 
 impl Directory {
     pub(crate) fn start(

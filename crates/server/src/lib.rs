@@ -106,6 +106,7 @@ mod faults;
 mod hint;
 mod inherited;
 mod interfaces;
+mod jobs;
 mod later;
 mod library;
 mod missed;

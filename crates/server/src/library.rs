@@ -15,8 +15,9 @@ use memtftp_store::{
 
 use crate::arrivals::Arrivals;
 use crate::config::{Config, SharedConfig, Uploads};
-use crate::directory::{Begin, Busy, Commit, Directory, Waiter};
+use crate::directory::Directory;
 use crate::interfaces::Interfaces;
+use crate::jobs::{Begin, Busy, Commit, Waiter};
 use crate::later::{Answers, HardwareDesk};
 use crate::rules::{Caps, Decision, Direction, Granted, Hardware, RuleRequest, Rules};
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 use memtftp_store::{Name, Receipt, Store, Version, VersionMark};
 
-use super::Waiter;
 use super::backing::About;
 use crate::arrivals::Arrivals;
+use crate::jobs::Waiter;
 
 /// A file that is written without being closed counts as being written for this long.
 const OPEN_FOR: Duration = Duration::from_secs(60);

@@ -17,8 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
-use memtftp_proto::SessionId;
-use memtftp_store::{Existing, Name, Store, Version};
+use memtftp_store::{Name, Store};
 
 use self::backing::Backing;
 use self::disk::Disk;
@@ -26,9 +25,7 @@ use self::held::{Held, Loading};
 use self::turns::Turns;
 use crate::arrivals::Arrivals;
 use crate::config::DirectoryConfig;
-use crate::later::Answers;
-use crate::library::NamedUpload;
-use crate::rules::Caps;
+use crate::jobs::{Begin, Busy, Commit, Waiter};
 
 /// Threads that load files, and as many that store them: a disk that hangs on one does not stop the
 /// other.
@@ -94,37 +91,6 @@ enum Look {
     /// Watch, because what was watched is another now.
     Watch,
 }
-
-/// A request that waits for a file.
-pub(crate) struct Waiter {
-    pub(crate) id: SessionId,
-    pub(crate) caps: Caps,
-    /// Other spellings will do.
-    pub(crate) ignore_case: bool,
-    pub(crate) answers: Answers,
-}
-
-/// An upload whose place on disk is to be looked at.
-pub(crate) struct Begin {
-    pub(crate) id: SessionId,
-    pub(crate) upload: Box<NamedUpload>,
-    pub(crate) existing: Existing,
-    /// It may replace a file of another spelling.
-    pub(crate) ignore_case: bool,
-    pub(crate) answers: Answers,
-}
-
-/// An upload that is complete.
-pub(crate) struct Commit {
-    pub(crate) id: SessionId,
-    pub(crate) name: Name,
-    pub(crate) version: Version,
-    pub(crate) existing: Existing,
-    pub(crate) answers: Answers,
-}
-
-/// There is too much to do already.
-pub(crate) struct Busy;
 
 impl std::fmt::Debug for Directory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -9,7 +9,8 @@ use memtftp_store::{Name, Version};
 
 use super::backing::{Backing, BackingError, Change};
 use super::held::Loading;
-use super::{AGAIN, Begin, Commit, Inner, Look, PATIENCE, QUIET, Storing};
+use super::{AGAIN, Inner, Look, PATIENCE, QUIET, Storing};
+use crate::jobs::{Begin, Commit};
 use crate::later::Resolution;
 use crate::library::Opened;
 
