@@ -107,8 +107,12 @@ enum Hindrance {
     Refused(Refusal),
     /// The rules need the client's hardware address.
     HardwareNeeded,
-    /// The file may be on disk.
-    NotInMemory(Granted),
+}
+
+/// Where a file that is read may be.
+enum Place {
+    Memory(Opened),
+    Disk(Granted),
 }
 
 impl From<Refusal> for Hindrance {
@@ -155,10 +159,10 @@ impl Library {
         hardware: Hardware,
     ) -> Answer<Opened> {
         match self.try_open(request, hardware) {
-            Ok(opened) => Answer::Now(Ok(opened)),
+            Ok(Place::Memory(opened)) => Answer::Now(Ok(opened)),
+            Ok(Place::Disk(granted)) => self.ask_disk(id, granted),
             Err(Hindrance::Refused(refusal)) => Answer::Now(Err(refusal)),
             Err(Hindrance::HardwareNeeded) => self.ask_hardware(id, Direction::Read, request),
-            Err(Hindrance::NotInMemory(granted)) => self.ask_disk(id, granted),
         }
     }
 
@@ -173,7 +177,6 @@ impl Library {
             Ok((upload, granted)) => self.look_at_disk(id, upload, &granted),
             Err(Hindrance::HardwareNeeded) => self.ask_hardware(id, Direction::Write, request),
             Err(Hindrance::Refused(refusal)) => Answer::Now(Err(refusal)),
-            Err(Hindrance::NotInMemory(_)) => Answer::Now(Err(busy("the disk was asked too soon"))),
         }
     }
 
@@ -207,7 +210,7 @@ impl Library {
         }
     }
 
-    fn try_open(&self, request: &FileRequest<'_>, hardware: Hardware) -> Result<Opened, Hindrance> {
+    fn try_open(&self, request: &FileRequest<'_>, hardware: Hardware) -> Result<Place, Hindrance> {
         let config = self.shared.config.load();
         let asked = Name::parse(request.name).map_err(bad_name)?;
         let granted = self.grant(&config, request, hardware, Direction::Read, &asked)?;
@@ -216,9 +219,9 @@ impl Library {
                 if let Some(directory) = directory {
                     directory.used(&granted.name);
                 }
-                Ok(Opened { version, caps: granted.caps })
+                Ok(Place::Memory(Opened { version, caps: granted.caps }))
             }
-            (None, Some(_)) => Err(Hindrance::NotInMemory(granted)),
+            (None, Some(_)) => Ok(Place::Disk(granted)),
             (None, None) => Err(not_found(&asked, &granted.name).into()),
         }
     }
@@ -442,7 +445,7 @@ fn by_rule(text: impl Into<Cow<'static, str>>, reason: String) -> Hindrance {
     refusal.counted_as(RefusalReason::Rule).into()
 }
 
-fn already_exists() -> Refusal {
+pub(crate) fn already_exists() -> Refusal {
     Refusal::new(ErrorCode::EXISTS, "file exists, the server needs --uploads replace")
 }
 

@@ -43,11 +43,11 @@ const QUIET: Duration = Duration::from_millis(300);
 /// How soon a file that is being written, or for which there is no room, is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// A file that has been loading for so long is not waited for: its disk hangs.
-const HANGS: Duration = Duration::from_secs(60);
-
 /// How long a request waits for such a file.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// A file that has been loading for so long is not waited for: its disk hangs.
+const HANGS: Duration = Duration::from_secs(60);
 
 /// A directory and the threads that work on it. They end with the last of its handles.
 #[derive(Clone)]

@@ -12,7 +12,7 @@ use super::held::Loading;
 use super::{AGAIN, Inner, Look, PATIENCE, QUIET, Storing};
 use crate::jobs::{Begin, Commit};
 use crate::later::Resolution;
-use crate::library::Opened;
+use crate::library::{Opened, already_exists};
 
 /// Why a file is not in memory now.
 enum NotLoaded {
@@ -66,13 +66,6 @@ impl<B: Backing> Inner<B> {
         }
     }
 
-    /// Before work that may take long: another thread is to keep the time.
-    fn pass_on(&self) {
-        if !self.again().is_empty() {
-            let _ = self.wake.try_send(());
-        }
-    }
-
     /// The same of a thread that stores.
     pub(super) fn store_all(&self, stores: &Receiver<Storing>) {
         while let Ok(job) = stores.recv() {
@@ -80,6 +73,13 @@ impl<B: Backing> Inner<B> {
                 Storing::Begin(begin) => self.begin(begin),
                 Storing::Commit(commit) => self.commit(*commit),
             }
+        }
+    }
+
+    /// Before work that may take long: another thread is to keep the time.
+    fn pass_on(&self) {
+        if !self.again().is_empty() {
+            let _ = self.wake.try_send(());
         }
     }
 
@@ -281,8 +281,10 @@ impl<B: Backing> Inner<B> {
             let mut held = self.held();
             // Empty files take no bytes, but a place.
             held.make_room(0);
+            let receipt = held.publish(&name, &version, about);
+            // Behind the version, which those see who are woken; and before it can leave again.
             self.arrivals.add(name.clone());
-            Ok(held.publish(&name, &version, about))
+            Ok(receipt)
         };
         let result = stored().map_err(|error: BackingError| not_stored(&name, &error));
         answers.give(Resolution::Committed(id, result));
@@ -372,12 +374,7 @@ fn refusal(name: &Name, why: &NotLoaded) -> Refusal {
 
 fn not_stored(name: &Name, error: &BackingError) -> Refusal {
     let refusal = match error {
-        BackingError::Exists => {
-            return Refusal::new(
-                ErrorCode::EXISTS,
-                "file exists, the server needs --uploads replace",
-            );
-        }
+        BackingError::Exists => return already_exists(),
         BackingError::Full => Refusal::new(ErrorCode::FULL, "the server's disk is full"),
         BackingError::NoDirectory => {
             let text = "directory does not exist, the server needs --create-dirs";
