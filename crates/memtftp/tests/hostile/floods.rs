@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::thread;
 
 use testkit::{
-    Client, Host, Job, Line, Memtftp, Spoofer, ack, bytes, data, error, rrq, wait_for, wrq,
+    Client, Host, Job, Line, Memtftp, Packet, Spoofer, ack, bytes, data, error, rrq, wait_for, wrq,
 };
 
 use crate::{client, ports, serve};
@@ -132,10 +132,33 @@ fn reads_from_many_addresses() {
     flood(&[], Source::ManyAddresses, |_| vec![rrq("file", &options)]);
 }
 
-/// The clients beside it keep their places, and those that never answer lose theirs.
+/// Whoever answers before that many others have asked keeps its place; those that never answer lose
+/// theirs.
 #[test]
 fn reads_from_far_more_addresses_than_may_be_half_open() {
-    flood(&["--max-half-open", "500"], Source::ManyAddresses, |_| vec![rrq("file", &[])]);
+    let host = Host::new();
+    let server = server_with_file(&host, &["--workers", "1", "--max-half-open", "500"]);
+    let spoofer = Spoofer::new(&host);
+    let mut forged = 0..u32::MAX;
+    let mut ask_from_fewer_than_may_be_half_open = || {
+        for number in forged.by_ref().take(400) {
+            spoofer.send(Source::ManyAddresses.of(number), server.address(), &rrq("file", &[]));
+        }
+    };
+    let (mut reader, mut writer) = (client(&host, &server), client(&host, &server));
+    let blksize = [("blksize", "32768")];
+    let granted = Packet::Oack(vec![("blksize".into(), "32768".into())]);
+    assert_eq!(reader.ask(&rrq("file", &blksize)), granted);
+    assert_eq!(writer.ask(&wrq("good", &blksize)), granted);
+    for (block, bytes) in (1..).zip(bytes(MIB).chunks(32_768)) {
+        ask_from_fewer_than_may_be_half_open();
+        assert_eq!(reader.say(&ack(block - 1)), Packet::Data(block, bytes.into()));
+        assert_eq!(writer.say(&data(block, bytes)), Packet::Ack(block));
+    }
+    calm(&host, &server);
+    let pushed_out = [("kind", "read"), ("outcome", "dropped")];
+    let lost = server.log().into_iter().filter(|line| line.is(&pushed_out)).count();
+    assert!(lost >= 100, "{lost}: the log takes so many a second of more than ten thousand");
 }
 
 #[test]
