@@ -1,5 +1,7 @@
 //! What is asked of a directory behind the memory.
 
+use std::time::Instant;
+
 use memtftp_proto::SessionId;
 use memtftp_store::{Existing, Name, Version};
 
@@ -10,6 +12,9 @@ use crate::rules::Caps;
 /// A request that waits for a file.
 pub(crate) struct Waiter {
     pub(crate) id: SessionId,
+    /// The name that was asked for, before any rule.
+    pub(crate) asked: Name,
+    pub(crate) since: Instant,
     pub(crate) caps: Caps,
     /// Other spellings will do.
     pub(crate) ignore_case: bool,

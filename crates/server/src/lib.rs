@@ -116,6 +116,7 @@ mod outbox;
 mod preload;
 mod privileges;
 mod records;
+mod refusals;
 mod request_log;
 pub mod rules;
 mod server;

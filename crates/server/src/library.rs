@@ -1,16 +1,16 @@
 //! The files and the policy behind every worker's endpoint.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 use foldhash::quality::RandomState;
 use memtftp_proto::{
     Answer, ErrorCode, FileRequest, Files, Limits, Mode, Refusal, RefusalReason, SessionId,
 };
 use memtftp_store::{
-    AppendError, Budget, CommitError, Existing, Name, NameError, Receipt, Store, Upload, Version,
+    AppendError, Budget, CommitError, Existing, Name, Receipt, Store, Upload, Version,
 };
 
 use crate::arrivals::Arrivals;
@@ -19,6 +19,7 @@ use crate::directory::Directory;
 use crate::interfaces::Interfaces;
 use crate::jobs::{Begin, Busy, Commit, Waiter};
 use crate::later::{Answers, HardwareDesk};
+use crate::refusals::{already_exists, bad_name, busy, by_rule, no_room, not_found};
 use crate::rules::{Caps, Decision, Direction, Granted, Hardware, RuleRequest, Rules};
 
 /// A window that is agreed holds this much at most, in bytes: a burst that sockets can hold.
@@ -112,7 +113,8 @@ enum Hindrance {
 /// Where a file that is read may be.
 enum Place {
     Memory(Opened),
-    Disk(Granted),
+    /// By the name that was asked for.
+    Disk(Name, Granted),
 }
 
 impl From<Refusal> for Hindrance {
@@ -160,7 +162,7 @@ impl Library {
     ) -> Answer<Opened> {
         match self.try_open(request, hardware) {
             Ok(Place::Memory(opened)) => Answer::Now(Ok(opened)),
-            Ok(Place::Disk(granted)) => self.ask_disk(id, granted),
+            Ok(Place::Disk(asked, granted)) => self.ask_disk(id, asked, granted),
             Err(Hindrance::Refused(refusal)) => Answer::Now(Err(refusal)),
             Err(Hindrance::HardwareNeeded) => self.ask_hardware(id, Direction::Read, request),
         }
@@ -181,10 +183,11 @@ impl Library {
     }
 
     /// Loads a file from the directory, after which the answer comes.
-    fn ask_disk(&self, id: SessionId, granted: Granted) -> Answer<Opened> {
+    fn ask_disk(&self, id: SessionId, asked: Name, granted: Granted) -> Answer<Opened> {
         if let (Some(directory), Some(answers)) = (&self.shared.directory, &self.answers) {
             let Granted { name, ignore_case, caps } = granted;
-            let waiter = Waiter { id, caps, ignore_case, answers: answers.clone() };
+            let (since, answers) = (Instant::now(), answers.clone());
+            let waiter = Waiter { id, asked, since, caps, ignore_case, answers };
             if directory.load(&name, waiter).is_ok() {
                 return Answer::Later;
             }
@@ -221,7 +224,7 @@ impl Library {
                 }
                 Ok(Place::Memory(Opened { version, caps: granted.caps }))
             }
-            (None, Some(_)) => Ok(Place::Disk(granted)),
+            (None, Some(_)) => Ok(Place::Disk(asked, granted)),
             (None, None) => Err(not_found(&asked, &granted.name).into()),
         }
     }
@@ -278,7 +281,7 @@ impl Library {
             Decision::HardwareNeeded => Err(Hindrance::HardwareNeeded),
             Decision::Refuse { rule, text } => {
                 let reason = format!("{text} ({rule})");
-                Err(by_rule(text, reason))
+                Err(by_rule(text, reason).into())
             }
             Decision::BadName { rule, error } => {
                 let refusal = bad_name(error);
@@ -290,7 +293,7 @@ impl Library {
                 let reason = format!(
                     "{rule} needs the client's hardware address, which the system does not know"
                 );
-                Err(by_rule(text, reason))
+                Err(by_rule(text, reason).into())
             }
         }
     }
@@ -425,56 +428,4 @@ impl Files for Library {
         }
         Answer::Now(committed.map_err(|CommitError::Exists| already_exists()))
     }
-}
-
-fn not_found(asked: &Name, name: &Name) -> Refusal {
-    let refusal = Refusal::new(ErrorCode::NOT_FOUND, "file not found");
-    match asked == name {
-        true => refusal,
-        false => refusal.because(format!("file not found: by the rules it is {name}")),
-    }
-}
-
-fn busy(reason: &str) -> Refusal {
-    let refusal = Refusal::new(ErrorCode::UNDEFINED, "server is busy, try again later");
-    refusal.because(reason).counted_as(RefusalReason::Lookups)
-}
-
-fn by_rule(text: impl Into<Cow<'static, str>>, reason: String) -> Hindrance {
-    let refusal = Refusal::new(ErrorCode::ACCESS, text).because(reason);
-    refusal.counted_as(RefusalReason::Rule).into()
-}
-
-pub(crate) fn already_exists() -> Refusal {
-    Refusal::new(ErrorCode::EXISTS, "file exists, the server needs --uploads replace")
-}
-
-/// U-Boot stops at codes 1 and 2 and tries again for ever at any other.
-fn bad_name(error: NameError) -> Refusal {
-    let text = match error {
-        NameError::Empty => "file name is empty",
-        NameError::TooLong => "file name is longer than 255 bytes",
-        NameError::Dots => "file name has a part . or ..",
-        NameError::Control => "file name has a control character",
-        NameError::Directory => "file name ends with a slash",
-    };
-    Refusal::new(ErrorCode::ACCESS, text)
-}
-
-fn no_room(error: AppendError) -> Refusal {
-    let (text, reason) = match error {
-        AppendError::TooLong { .. } => {
-            ("file is too large, see --max-file", RefusalReason::FileSize)
-        }
-        AppendError::OverBudget(over) if over.depth == 0 => (
-            "this client's uploads hold too much, see --max-client-memory",
-            RefusalReason::ClientMemory,
-        ),
-        AppendError::OverBudget(_) => {
-            ("no memory left for files, see --memory", RefusalReason::Memory)
-        }
-        AppendError::OutOfMemory => ("the server is out of memory", RefusalReason::Memory),
-    };
-    let refusal = Refusal::new(ErrorCode::FULL, text);
-    refusal.because(format!("{text}: {error}")).counted_as(reason)
 }

@@ -7,10 +7,10 @@ use std::time::SystemTime;
 
 use testkit::{Memtftp, Raw, Signal, ack, bytes, rrq, unprivileged, wait_for};
 
-use crate::{BINARY, Disk, age, get, put, refused};
+use crate::{BINARY, Disk, age, get, put, refused, wait_until_gone, wait_until_served};
 
 /// A server that hears of changes by now: a moment after its start.
-fn watching(disk: &Disk) -> Memtftp {
+pub(crate) fn watching(disk: &Disk) -> Memtftp {
     let server = disk.serve(&[]);
     disk.file("watched", "not yet");
     get(&server, "watched").unwrap();
@@ -19,17 +19,6 @@ fn watching(disk: &Disk) -> Memtftp {
         get(&server, "watched").is_ok_and(|got| got == b"now").then_some(())
     });
     server
-}
-
-/// Waits until the file is this for those who ask.
-fn wait_until_served(server: &Memtftp, name: &str, content: &[u8]) {
-    let served = || get(server, name).is_ok_and(|got| got == content).then_some(());
-    wait_for("the new version", served);
-}
-
-fn wait_until_gone(server: &Memtftp, name: &str) {
-    let gone = || get(server, name).err().map(|answer| answer.refusal().0);
-    assert_eq!(wait_for("its end", gone), 1);
 }
 
 #[test]

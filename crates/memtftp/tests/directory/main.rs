@@ -4,6 +4,8 @@
 mod changes;
 mod crash;
 mod disks;
+mod foreign;
+mod names;
 mod reads;
 mod room;
 mod uploads;
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
-use testkit::{Memtftp, Packet, Raw};
+use testkit::{Memtftp, Packet, Raw, wait_for};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_memtftp");
 
@@ -80,6 +82,17 @@ fn put(server: &Memtftp, name: &str, file: &[u8]) -> Result<(), Packet> {
 /// The code and the text of a refusal.
 fn refused<T: std::fmt::Debug>(answer: Result<T, Packet>) -> (u16, String) {
     answer.unwrap_err().refusal()
+}
+
+/// Waits until the file is this for those who ask.
+fn wait_until_served(server: &Memtftp, name: &str, content: &[u8]) {
+    let served = || get(server, name).is_ok_and(|got| got == content).then_some(());
+    wait_for("the new version", served);
+}
+
+fn wait_until_gone(server: &Memtftp, name: &str) {
+    let gone = || get(server, name).err().map(|answer| answer.refusal().0);
+    assert_eq!(wait_for("its end", gone), 1);
 }
 
 /// Names in a directory that are not those of complete files.

@@ -70,27 +70,6 @@ fn links_stay_inside_and_what_is_no_file_is_refused_and_named_in_the_log() {
 }
 
 #[test]
-fn any_spelling_is_found_on_disk_where_a_rule_says_so() {
-    let disk = Disk::new();
-    disk.file("Boot/Fonts/Wgl4.TTF", "font");
-    let config = disk.beside().join("config.toml");
-    fs::write(&config, "[[rule]]\nfile = '(?i)boot/.*'\nignore-case = true\n").unwrap();
-    let server = disk.serve(&["--config", config.to_str().unwrap()]);
-    assert_eq!(get(&server, "\\boot\\fonts\\wgl4.ttf").unwrap(), b"font");
-    crate::put(&server, "BOOT/fonts/WGL4.ttf", b"new").unwrap();
-    assert_eq!(disk.read("Boot/Fonts/Wgl4.TTF"), b"new");
-    // The very name goes before others.
-    disk.file("Boot/README", "capitals").file("Boot/readme", "small");
-    assert_eq!(get(&server, "Boot/README").unwrap(), b"capitals");
-    assert_eq!(get(&server, "Boot/readme").unwrap(), b"small");
-    crate::put(&server, "Boot/readme", b"new").unwrap();
-    assert_eq!(
-        (disk.read("Boot/README"), disk.read("Boot/readme")),
-        (b"capitals".to_vec(), b"new".to_vec())
-    );
-}
-
-#[test]
 fn a_hundred_thousand_files_delay_nothing() {
     let disk = Disk::new();
     for directory in 0..100 {

@@ -37,8 +37,16 @@ struct Kept<M> {
 
 /// A file that is being loaded.
 pub(super) struct Loading {
+    /// Since when it is tried this time.
     pub(super) since: Instant,
     pub(super) waiters: Vec<Waiter>,
+}
+
+impl Loading {
+    /// It is tried from now on, for these.
+    pub(super) fn begin(waiters: Vec<Waiter>) -> Loading {
+        Loading { since: Instant::now(), waiters }
+    }
 }
 
 impl<M: Copy> Held<M> {
@@ -54,6 +62,23 @@ impl<M: Copy> Held<M> {
             waiting: 0,
             writing: HashMap::new(),
         }
+    }
+
+    /// A file has been tried. Gives those that are to be answered now; if others are left, it is to be
+    /// tried again.
+    pub(super) fn tried(
+        &mut self,
+        name: &Name,
+        is_answered: impl Fn(&Waiter) -> bool,
+    ) -> (Vec<Waiter>, bool) {
+        let waiters = self.loading.remove(name).map(|loading| loading.waiters).unwrap_or_default();
+        let (answered, left): (Vec<_>, Vec<_>) = waiters.into_iter().partition(is_answered);
+        self.waiting -= answered.len();
+        let again = !left.is_empty();
+        if again {
+            self.loading.insert(name.clone(), Loading::begin(left));
+        }
+        (answered, again)
     }
 
     /// A request was answered with this file.

@@ -174,8 +174,7 @@ impl Directory {
             return Ok(());
         }
         self.loads.try_send(name.clone()).map_err(|_| Busy)?;
-        let loading = Loading { since: Instant::now(), waiters: vec![waiter] };
-        held.loading.insert(name.clone(), loading);
+        held.loading.insert(name.clone(), Loading::begin(vec![waiter]));
         held.waiting += 1;
         Ok(())
     }

@@ -10,9 +10,10 @@ use memtftp_store::{Name, Version};
 use super::backing::{Backing, BackingError, Change};
 use super::held::Loading;
 use super::{AGAIN, Inner, Look, PATIENCE, QUIET, Storing};
-use crate::jobs::{Begin, Commit};
+use crate::jobs::{Begin, Commit, Waiter};
 use crate::later::Resolution;
-use crate::library::{Opened, already_exists};
+use crate::library::Opened;
+use crate::refusals::{already_exists, not_found};
 
 /// Why a file is not in memory now.
 enum NotLoaded {
@@ -158,62 +159,49 @@ impl<B: Backing> Inner<B> {
             if !held.has_place() || held.loading.contains_key(name) {
                 return;
             }
-            let loading = Loading { since: Instant::now(), waiters: Vec::new() };
-            held.loading.insert(name.clone(), loading);
+            held.loading.insert(name.clone(), Loading::begin(Vec::new()));
         }
         self.load(name);
     }
 
     /// Loads a file and answers all who wait for it.
     fn load(&self, name: &Name) {
-        let result = match self.try_load_spelled(name) {
+        let mut result = self.try_load(name);
+        let mut is_exact = true;
+        if let Err(NotLoaded::Backing(BackingError::NotFound)) = result
+            && self.may_be_spelled_otherwise(name)
+            && let Some(spelled) = self.backing.spelling(name)
+        {
+            result = self.try_load(&spelled);
+            is_exact = false;
+        }
+        let not_found = NotLoaded::Backing(BackingError::NotFound);
+        let result_for = |waiter: &Waiter| match &result {
+            _ if !is_exact && !waiter.ignore_case => Err(&not_found),
+            result => result.as_ref(),
+        };
+        let (answered, again) = self.held().tried(name, |waiter| match result_for(waiter) {
             // It will be complete, or others will have been read.
-            Err(NotLoaded::Backing(BackingError::Changing) | NotLoaded::NoRoom)
-                if self.is_patient(name) =>
-            {
-                return self.later(Look::Load(name.clone()));
+            Err(NotLoaded::Backing(BackingError::Changing) | NotLoaded::NoRoom) => {
+                waiter.since.elapsed() >= PATIENCE
             }
-            result => result,
-        };
-        let waiters = {
-            let mut held = self.held();
-            let loading = held.loading.remove(name);
-            let waiters = loading.map(|loading| loading.waiters).unwrap_or_default();
-            held.waiting -= waiters.len();
-            waiters
-        };
-        for waiter in waiters {
-            let result = match &result {
+            _ => true,
+        });
+        if again {
+            self.later(Look::Load(name.clone()));
+        }
+        for waiter in answered {
+            let result = match result_for(&waiter) {
                 Ok(version) => Ok(Opened::new(version.clone(), waiter.caps)),
-                Err(why) => Err(refusal(name, why)),
+                Err(why) => Err(refusal(&waiter.asked, name, why)),
             };
             waiter.answers.give(Resolution::Opened(waiter.id, result));
-        }
-    }
-
-    /// The same by any spelling, if those who wait do not mind.
-    fn try_load_spelled(&self, name: &Name) -> Result<Version, NotLoaded> {
-        match self.try_load(name) {
-            Err(NotLoaded::Backing(BackingError::NotFound))
-                if self.may_be_spelled_otherwise(name) =>
-            {
-                let spelled = self.backing.spelling(name).ok_or(BackingError::NotFound)?;
-                self.try_load(&spelled)
-            }
-            result => result,
         }
     }
 
     fn may_be_spelled_otherwise(&self, name: &Name) -> bool {
         let held = self.held();
         held.loading.get(name).is_some_and(|l| l.waiters.iter().any(|waiter| waiter.ignore_case))
-    }
-
-    fn is_patient(&self, name: &Name) -> bool {
-        let held = self.held();
-        let loading = held.loading.get(name);
-        // Nobody waits for what is only being warmed up.
-        loading.is_some_and(|l| l.since.elapsed() < PATIENCE && !l.waiters.is_empty())
     }
 
     fn try_load(&self, name: &Name) -> Result<Version, NotLoaded> {
@@ -345,11 +333,9 @@ impl<B: Backing> Inner<B> {
     }
 }
 
-fn refusal(name: &Name, why: &NotLoaded) -> Refusal {
+fn refusal(asked: &Name, name: &Name, why: &NotLoaded) -> Refusal {
     match why {
-        NotLoaded::Backing(BackingError::NotFound) => {
-            Refusal::new(ErrorCode::NOT_FOUND, "file not found")
-        }
+        NotLoaded::Backing(BackingError::NotFound) => not_found(asked, name),
         NotLoaded::Backing(BackingError::Changing) => {
             let refusal =
                 Refusal::new(ErrorCode::UNDEFINED, "file is being written, try again later");

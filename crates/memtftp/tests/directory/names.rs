@@ -1,0 +1,67 @@
+//! Names that the rules change, and other spellings.
+
+use std::fs::{self, File};
+use std::time::SystemTime;
+
+use testkit::{Memtftp, Raw, rrq};
+
+use crate::{Disk, get, put, refused};
+
+fn serve_by(disk: &Disk, rules: &str) -> Memtftp {
+    let config = disk.beside().join("config.toml");
+    fs::write(&config, rules).unwrap();
+    disk.serve(&["--workers", "1", "--config", config.to_str().unwrap()])
+}
+
+#[test]
+fn any_spelling_is_found_on_disk_where_a_rule_says_so() {
+    let disk = Disk::new();
+    disk.file("Boot/Fonts/Wgl4.TTF", "font");
+    let server = serve_by(&disk, "[[rule]]\nfile = '(?i)boot/.*'\nignore-case = true\n");
+    assert_eq!(get(&server, "\\boot\\fonts\\wgl4.ttf").unwrap(), b"font");
+    put(&server, "BOOT/fonts/WGL4.ttf", b"new").unwrap();
+    assert_eq!(disk.read("Boot/Fonts/Wgl4.TTF"), b"new");
+    // The very name goes before others.
+    disk.file("Boot/README", "capitals").file("Boot/readme", "small");
+    assert_eq!(get(&server, "Boot/README").unwrap(), b"capitals");
+    assert_eq!(get(&server, "Boot/readme").unwrap(), b"small");
+    put(&server, "Boot/readme", b"new").unwrap();
+    assert_eq!(
+        (disk.read("Boot/README"), disk.read("Boot/readme")),
+        (b"capitals".to_vec(), b"new".to_vec())
+    );
+}
+
+/// Both wait for one load, and it answers each as its rule has it.
+#[test]
+fn who_wants_the_very_name_gets_no_other_spelling_that_others_wait_for() {
+    let disk = Disk::new();
+    disk.file("boot/f", "small");
+    let rules = "[[rule]]\nclients = ['127.0.0.2']\nignore-case = true\n";
+    let server = serve_by(&disk, rules);
+    let file = File::options().write(true).open(disk.path("boot/f")).unwrap();
+    let touch = || file.set_modified(SystemTime::now()).unwrap();
+    let mut lenient = Raw::from([127, 0, 0, 2].into(), server.address());
+    touch();
+    lenient.send(&rrq("BOOT/F", &[]));
+    // As long as it is being written, the lenient client waits.
+    for _ in 0..10 {
+        touch();
+        assert_eq!(refused(get(&server, "BOOT/F")), (1, "file not found".into()));
+    }
+    drop(file);
+    let first = lenient.receive();
+    assert_eq!(lenient.get_from(first).unwrap(), b"small");
+}
+
+#[test]
+fn a_rewritten_name_that_is_not_found_is_named_in_the_log() {
+    let disk = Disk::new();
+    let rules = "[[rule]]\nfile = '(.*)-config'\nrewrite = 'devices/{1}'\n";
+    let server = serve_by(&disk, rules);
+    assert_eq!(refused(get(&server, "startup-config")), (1, "file not found".into()));
+    put(&server, "other", b"x").unwrap();
+    let log = server.stop();
+    assert_eq!(log[0].get("reason"), "file not found: by the rules it is devices/startup");
+    assert_eq!(log[0].get("file"), "startup-config");
+}
