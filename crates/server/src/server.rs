@@ -1,34 +1,30 @@
 //! A running server, for programs and tests.
 
 mod observe;
+mod reload;
+mod workers;
 
-use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
-use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use crossbeam_channel::{Receiver, Sender};
-use memtftp_proto::{Endpoint, SocketRole, Timing};
+use crossbeam_channel::Receiver;
 use memtftp_store::{AppendError, Budget, Name, NameError, Store, Version};
-use memtftp_udp::{Poller, Waker};
 use thiserror::Error;
 
+pub use self::reload::{ReloadError, Reloaded};
+use self::workers::{Running, WorkerHandle};
 use crate::arrivals::Arrivals;
 use crate::builder::{Builder, StartError};
-use crate::config::{Config, ConfigError, SharedConfig};
+use crate::config::{Config, SharedConfig};
 use crate::directory::Directory;
-use crate::faults::{Faults, Rules};
+use crate::faults::Rules;
 use crate::inherited::Inherited;
 use crate::interfaces::Interfaces;
-use crate::later::Answers;
 use crate::library::Library;
-use crate::preload::{PreloadError, Preloaded};
+use crate::preload::Preloaded;
 use crate::privileges::RunAs;
 use crate::records::Records;
 use crate::request_log::{LogSender, RequestLog};
@@ -36,10 +32,7 @@ use crate::sockets::{self, WorkerSockets};
 #[cfg(unix)]
 use crate::status::socket::{Serving, StatusSocket};
 use crate::status::{Gauge, Status};
-use crate::worker::{Broadcasts, Command, Parts, Unfinished, Worker};
-
-/// One client address may have this part of all half-open sessions.
-const CLIENT_SHARE: usize = 4;
+use crate::worker::Command;
 
 /// A file was not put into the server. The caller must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -51,32 +44,6 @@ pub enum PutError {
     /// The memory budget has no room for it.
     #[error(transparent)]
     Room(#[from] AppendError),
-}
-
-/// What a reload has done.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reloaded {
-    /// Files that were loaded, because they are new or have changed on disk.
-    pub loaded: usize,
-    /// Files that are gone from the disk, and so from memory unless an upload had replaced them.
-    pub gone: usize,
-    /// Flags of settings that take effect at the next start only.
-    pub kept: Vec<&'static str>,
-}
-
-/// A running server goes on as it was. The operator must act.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ReloadError {
-    /// The settings contradict each other.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// A directory cannot be loaded.
-    #[error(transparent)]
-    Preload(#[from] PreloadError),
-    /// A thread that the rules need could not be made.
-    #[error("cannot start a thread: {0}")]
-    Thread(std::io::Error),
 }
 
 /// A running server. Dropping it ends every transfer at once.
@@ -104,37 +71,6 @@ pub struct Server {
     #[cfg(unix)]
     status: Option<Serving>,
     log: Option<RequestLog>,
-}
-
-/// Held by every worker. The last one to end ends all waits.
-struct Running {
-    arrivals: Arrivals,
-    records: Option<Records>,
-    _ended: Sender<Infallible>,
-}
-
-impl Running {
-    /// With what is disconnected at the end.
-    fn new(arrivals: Arrivals, records: Option<Records>) -> (Arc<Running>, Receiver<Infallible>) {
-        let (sender, ended) = crossbeam_channel::bounded(0);
-        (Arc::new(Running { arrivals, records, _ended: sender }), ended)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.arrivals.end();
-        if let Some(records) = &self.records {
-            records.end();
-        }
-    }
-}
-
-struct WorkerHandle {
-    commands: Sender<Command>,
-    waker: Waker,
-    alive: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
 }
 
 impl Server {
@@ -220,31 +156,6 @@ impl Server {
         Ok(server)
     }
 
-    fn start_workers(
-        &mut self,
-        sockets: Vec<WorkerSockets>,
-        config: &Config,
-        running: &Arc<Running>,
-    ) -> std::io::Result<()> {
-        let count = sockets.len();
-        let unfinished = Unfinished::new(count);
-        for (number, sockets) in sockets.into_iter().enumerate() {
-            let poller = Poller::new()?;
-            let (answers, resolutions) = Answers::new(poller.waker());
-            let roles = sockets.roles.clone();
-            let settings = endpoint_config(config, roles, count, number);
-            let endpoint = Endpoint::new(settings, self.library.with_answers(answers));
-            let faults = self.faults.clone().map(Faults::new);
-            let log = self.log_sender();
-            let (unfinished, broadcasts) = (unfinished.clone(), broadcasts(config, number));
-            let parts = Parts { poller, resolutions, faults, log, unfinished, broadcasts };
-            let worker = Worker::new(endpoint, sockets, parts)?;
-            let pin = config.pin_workers.then_some(number);
-            self.workers.push(spawn(number, pin, worker, Arc::clone(running))?);
-        }
-        Ok(())
-    }
-
     fn log_sender(&self) -> LogSender {
         let log = self.log.as_ref().map_or_else(LogSender::none, RequestLog::sender);
         let config = self.config.load();
@@ -294,46 +205,6 @@ impl Server {
     /// The settings it runs with.
     pub fn config(&self) -> Arc<Config> {
         self.config.load_full()
-    }
-
-    /// Takes other settings, and loads again what has changed in these directories since it was last
-    /// loaded. Transfers that run go on with what they began with. Blocks while files are read.
-    ///
-    /// An upload stays, unless the file of its name on disk has changed since that was loaded.
-    ///
-    /// # Errors
-    /// The settings make no sense or a file cannot be loaded. All stays as it was.
-    pub fn reload(
-        &self,
-        mut config: Config,
-        directories: &[PathBuf],
-    ) -> Result<Reloaded, ReloadError> {
-        if self.inherited {
-            // The sockets have decided these, whatever the settings say.
-            let running = self.config.load();
-            config.listen.clone_from(&running.listen);
-            config.workers = running.workers;
-            config.check_all_but_addresses()?;
-        } else {
-            config.check()?;
-        }
-        let mut preloaded = self.preloaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let (config, kept) = config.keeping_fixed(&self.config.load());
-        let files = preloaded.read(&self.store, directories, config.max_files)?;
-        self.library.prepare(&config.rules).map_err(ReloadError::Thread)?;
-        let count = self.workers.len();
-        for (number, worker) in self.workers.iter().enumerate() {
-            let settings = endpoint_config(&config, Vec::new(), count, number);
-            // A worker that has ended needs no settings.
-            let _ = worker.commands.send(Command::Configure(Box::new(settings)));
-            worker.waker.wake();
-        }
-        self.config.store(Arc::new(config));
-        let (loaded, gone) = preloaded.apply(&self.store, files);
-        if let Some(directory) = &self.directory {
-            directory.rescan();
-        }
-        Ok(Reloaded { loaded, gone, kept })
     }
 
     /// Adds a file, or replaces it for transfers that begin from now on. It is in memory alone, also with
@@ -445,69 +316,6 @@ impl Drop for Server {
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Server").field("listening", &self.listening).finish_non_exhaustive()
-    }
-}
-
-/// Starts a worker's thread. `running` is held as long as it works.
-fn spawn(
-    number: usize,
-    pin: Option<usize>,
-    worker: (Worker, Sender<Command>),
-    running: Arc<Running>,
-) -> std::io::Result<WorkerHandle> {
-    let (worker, commands) = worker;
-    let (waker, alive) = (worker.waker(), worker.alive());
-    let work = move || {
-        let _running = running;
-        if let Some(turn) = pin {
-            pin_to_core(turn);
-        }
-        worker.run();
-    };
-    let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(work)?;
-    Ok(WorkerHandle { commands, waker, alive, thread })
-}
-
-/// Keeps this thread on one of the cores that the process may use.
-fn pin_to_core(turn: usize) {
-    let cores = core_affinity::get_core_ids().unwrap_or_default();
-    let core = cores.get(turn % cores.len().max(1));
-    if !core.is_some_and(|core| core_affinity::set_for_current(*core)) {
-        tracing::warn!("the system does not let a worker stay on one core: start without --pin");
-    }
-}
-
-/// The first worker alone sees to broadcasts, of which each worker gets a copy.
-fn broadcasts(config: &Config, number: usize) -> Broadcasts {
-    match (number, config.answer_broadcast) {
-        (0, true) => Broadcasts::Answer,
-        (0, false) => Broadcasts::Drop,
-        _ => Broadcasts::Ignore,
-    }
-}
-
-/// What a worker's share of these settings is.
-fn endpoint_config(
-    config: &Config,
-    sockets: Vec<SocketRole>,
-    workers: usize,
-    number: usize,
-) -> memtftp_proto::Config {
-    let timing = Timing { patience: config.give_up, ..Timing::default() };
-    let opening_patience = timing.opening_patience.min(timing.patience);
-    let max_half_open = config.max_half_open.div_ceil(workers);
-    memtftp_proto::Config {
-        sockets,
-        timing: Timing { opening_patience, ..timing },
-        max_sessions: config.max_sessions.div_ceil(workers),
-        max_sessions_per_client: config.max_client_sessions,
-        max_uploads: config.max_uploads.div_ceil(workers),
-        max_half_open,
-        max_half_open_per_client: max_half_open.div_ceil(CLIENT_SHARE),
-        max_requests_per_client: config.max_client_requests,
-        max_transfer_time: config.max_transfer_time,
-        seed: RandomState::new().hash_one(number),
-        ..memtftp_proto::Config::default()
     }
 }
 
