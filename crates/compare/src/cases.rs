@@ -56,7 +56,7 @@ pub(crate) struct Case {
     /// Of both ways, in percent.
     pub(crate) loss: f64,
     pub(crate) bounds: Bounds,
-    /// One of those that a change is checked with.
+    /// One of those that a change is checked with, and a directory behind the memory.
     pub(crate) smoke: bool,
 }
 
@@ -82,6 +82,7 @@ impl Case {
     pub(crate) fn suits(&self, kind: Kind) -> bool {
         match kind {
             Kind::Memtftp => true,
+            Kind::Directory => self.smoke,
             Kind::Reference => !self.is_upload() && self.loss == 0.0,
             Kind::Dnsmasq => !self.is_upload(),
             _ => true,

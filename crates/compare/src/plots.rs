@@ -152,7 +152,7 @@ impl Plot<'_> {
 
 fn color(kind: Kind) -> RGBColor {
     match kind {
-        Kind::Memtftp => RGBColor(200, 30, 30),
+        Kind::Memtftp | Kind::Directory => RGBColor(200, 30, 30),
         Kind::Reference => RGBColor(130, 130, 130),
         Kind::Dnsmasq => RGBColor(30, 90, 200),
         Kind::TftpdHpa => RGBColor(30, 150, 70),

@@ -22,6 +22,7 @@ pub(crate) fn tables(results: &Results) -> String {
     ratios(&mut text, results, "Reads", Group::Cost);
     ratios(&mut text, results, "Uploads", Group::Upload);
     costs(&mut text, results);
+    directory(&mut text, results);
     storms(&mut text, results);
     losses(&mut text, results);
     counts(&mut text, results);
@@ -125,6 +126,19 @@ fn costs(text: &mut String, results: &Results) {
                 number(results.median(index, kind, cost), 2)
             });
         }
+    }
+}
+
+fn directory(text: &mut String, results: &Results) {
+    text.push_str(
+        "\n### With a directory behind the memory: CPU of the server for a block, in microseconds\n\n\
+         | load | --preload | --dir | ratio |\n| --- | --- | --- | --- |\n",
+    );
+    for (index, case) in results.of(Group::Cost).filter(|(_, case)| case.suits(Kind::Directory)) {
+        let of = |kind| number(results.median(index, kind, cost), 2);
+        let ratio = results.ratio_of(Kind::Directory, index, Kind::Memtftp, cost);
+        let (name, memory, both) = (case.name(), of(Kind::Memtftp), of(Kind::Directory));
+        let _ = writeln!(text, "| {name} | {memory} | {both} | {} |", number(ratio, 2));
     }
 }
 

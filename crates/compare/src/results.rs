@@ -63,7 +63,7 @@ impl Results {
 
     fn measure_cases(&mut self, places: &Places, round: u32, seconds: f64) -> Result<(), Error> {
         for (index, case) in self.cases.iter().enumerate() {
-            for kind in Kind::ALL {
+            for kind in Kind::ALL.into_iter().chain([Kind::Directory]) {
                 let once = case.clients >= MANY && kind.is_peer();
                 if !case.suits(kind) || once && round > 0 {
                     continue;
@@ -154,7 +154,18 @@ impl Results {
         to: Kind,
         value: impl Fn(&Measured) -> f64,
     ) -> Option<f64> {
-        let ours = self.runs.get(&(case, Kind::Memtftp))?;
+        self.ratio_of(Kind::Memtftp, case, to, value)
+    }
+
+    /// The same of any server.
+    pub(crate) fn ratio_of(
+        &self,
+        kind: Kind,
+        case: usize,
+        to: Kind,
+        value: impl Fn(&Measured) -> f64,
+    ) -> Option<f64> {
+        let ours = self.runs.get(&(case, kind))?;
         let others = self.runs.get(&(case, to))?;
         let both = ours.iter().zip(others).filter_map(|(ours, other)| {
             Some(value(ours.as_ref()?) / value(other.as_ref()?)).filter(|ratio| ratio.is_finite())

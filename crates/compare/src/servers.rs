@@ -25,7 +25,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
+    /// With its files preloaded.
     Memtftp,
+    /// With a directory behind its memory. Compared with the first alone.
+    Directory,
     Reference,
     Dnsmasq,
     TftpdHpa,
@@ -35,12 +38,14 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Those that are compared with each other.
     pub(crate) const ALL: [Kind; 6] =
         [Kind::Memtftp, Kind::Reference, Kind::Dnsmasq, Kind::TftpdHpa, Kind::Atftpd, Kind::Rtftpd];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Memtftp => "memtftp",
+            Kind::Directory => "memtftp --dir",
             Kind::Reference => "reference",
             Kind::Dnsmasq => "dnsmasq",
             Kind::TftpdHpa => "tftpd-hpa",
@@ -50,7 +55,7 @@ impl Kind {
     }
 
     pub(crate) fn is_peer(self) -> bool {
-        !matches!(self, Kind::Memtftp | Kind::Reference)
+        !matches!(self, Kind::Memtftp | Kind::Directory | Kind::Reference)
     }
 }
 
@@ -71,7 +76,7 @@ impl Places {
 
     fn command(&self, kind: Kind, file: File) -> Command {
         let program = match kind {
-            Kind::Memtftp => self.memtftp(),
+            Kind::Memtftp | Kind::Directory => self.memtftp(),
             Kind::Reference => self.programs.join("examples/reference"),
             Kind::Dnsmasq => "dnsmasq".into(),
             Kind::TftpdHpa => "in.tftpd".into(),
@@ -82,8 +87,9 @@ impl Places {
         command.args(["--cpu-list", SERVER_CPU]).arg(program);
         let root = self.root.as_os_str();
         match kind {
-            Kind::Memtftp => command
-                .args(["serve", "--listen", "127.0.0.1:69", "--workers", "1", "--preload"])
+            Kind::Memtftp | Kind::Directory => command
+                .args(["serve", "--listen", "127.0.0.1:69", "--workers", "1"])
+                .arg(if kind == Kind::Directory { "--dir" } else { "--preload" })
                 .arg(root)
                 .args(["--request-log", "/dev/null"])
                 .args(["--max-sessions", "200000", "--max-half-open", "200000"]),

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::Error;
-use crate::cases;
+use crate::cases::{self, Case};
 use crate::measure;
 use crate::results::median;
 use crate::servers::{Kind, Places};
@@ -14,23 +14,30 @@ const SLACK: f64 = 1.35;
 /// Seconds of a run.
 const SECONDS: f64 = 1.0;
 
-/// Compares our server with the reference loop; fails if a ratio is far above what it should be.
+/// Compares our server with the reference loop, and with itself with a directory behind it; fails if
+/// a ratio is far above what it should be.
 pub(crate) fn run(places: &Places, rounds: u32) -> Result<ExitCode, Error> {
     let mut slower = 0;
     for case in cases::all().iter().filter(|case| case.smoke) {
-        let Some(bound) = case.bounds.reference.map(|bound| bound * SLACK) else { continue };
-        let mut ratios = Vec::new();
+        let (mut to_reference, mut to_memory) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
-            let ours = measure::run(places, Kind::Memtftp, case, SECONDS)?.cost;
-            ratios.push(ours / measure::run(places, Kind::Reference, case, SECONDS)?.cost);
+            let cost = |kind| Ok(measure::run(places, kind, case, SECONDS)?.cost);
+            let ours = cost(Kind::Memtftp)?;
+            to_reference.push(ours / cost(Kind::Reference)?);
+            to_memory.push(cost(Kind::Directory)? / ours);
         }
-        let ratio = median(&ratios);
-        let verdict = if ratio <= bound { "ok" } else { "TOO SLOW" };
-        println!(
-            "{:40} {ratio:5.2} x the reference loop, at most {bound:.2}: {verdict}",
-            case.name()
-        );
-        slower += u32::from(ratio > bound);
+        let bound = case.bounds.reference.unwrap_or(1.0);
+        slower += u32::from(!holds(case, &to_reference, "x the reference loop", bound));
+        slower += u32::from(!holds(case, &to_memory, "x that with --dir", 1.0));
     }
     Ok(if slower == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Says how the median of some ratios compares with what it should be.
+fn holds(case: &Case, ratios: &[f64], what: &str, bound: f64) -> bool {
+    let (ratio, bound) = (median(ratios), bound * SLACK);
+    let holds = ratio <= bound;
+    let verdict = if holds { "ok" } else { "TOO SLOW" };
+    println!("{:32} {ratio:5.2} {what}, at most {bound:.2}: {verdict}", case.name());
+    holds
 }
