@@ -38,12 +38,13 @@ impl Drop for Frozen {
 /// # Panics
 /// There is none.
 pub fn thread(process: u32, name: &str) -> u32 {
-    let comm = |id: &str| fs::read_to_string(format!("/proc/{process}/task/{id}/comm")).unwrap();
+    // Another may end meanwhile.
+    let comm = |id: &str| fs::read_to_string(format!("/proc/{process}/task/{id}/comm"));
     // A thread takes its name some time after it was made.
     let found = wait_for(name, || {
         let tasks = fs::read_dir(format!("/proc/{process}/task")).unwrap();
         let mut ids = tasks.map(|task| task.unwrap().file_name().into_string().unwrap());
-        ids.find(|id| comm(id).trim() == name)
+        ids.find(|id| comm(id).is_ok_and(|comm| comm.trim() == name))
     });
     found.parse().unwrap()
 }

@@ -5,6 +5,7 @@
 
 mod clients;
 mod daemon;
+mod fault;
 mod freeze;
 pub mod fuzz;
 mod host;
@@ -17,12 +18,14 @@ mod program;
 mod raw;
 pub mod simulation;
 mod spoof;
+mod status;
 
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 pub use clients::{Client, Done, Job, shell};
 pub use daemon::Daemon;
+pub use fault::{Fault, faulty};
 pub use freeze::{Frozen, thread};
 pub use host::Host;
 pub use log::{Line, unescape};
@@ -32,6 +35,7 @@ pub use packet::{Options, Packet, ack, data, error, request, rrq, wrq};
 pub use program::{Failed, Memtftp, Signal, read_log, signal, unprivileged};
 pub use raw::Raw;
 pub use spoof::Spoofer;
+pub use status::STATUS_SOCKET;
 
 /// How long anything may take before a test fails.
 pub const DEADLINE: Duration = Duration::from_secs(30);

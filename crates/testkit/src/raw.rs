@@ -80,6 +80,14 @@ impl Raw {
         packet
     }
 
+    /// Whether a packet has come that was not received yet.
+    pub fn has_packet(&self) -> bool {
+        self.socket.set_nonblocking(true).unwrap();
+        let peeked = self.socket.peek(&mut [0]);
+        self.socket.set_nonblocking(false).unwrap();
+        peeked.is_ok()
+    }
+
     /// The next packet that is new: the server may repeat itself while a test takes its time. It
     /// never repeats an ERROR.
     pub fn receive(&mut self) -> Packet {

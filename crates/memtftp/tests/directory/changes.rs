@@ -182,3 +182,31 @@ fn sighup_looks_at_everything_again() {
     assert_eq!(reader.ask(&rrq("f", &[])), testkit::Packet::Data(1, b"other".to_vec()));
     reader.reply(&ack(1));
 }
+
+/// How many changes the system remembers for one who does not listen.
+fn queue_length() -> usize {
+    let length = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    length.trim().parse().unwrap()
+}
+
+#[test]
+fn more_changes_than_the_system_remembers_are_seen_all_the_same() {
+    let disk = Disk::new();
+    disk.file("f", "old").file("gone", "old");
+    let server = watching(&disk);
+    for name in ["f", "gone"] {
+        assert_eq!(get(&server, name).unwrap(), b"old");
+    }
+    server.hold();
+    // Each is more than one change, so what comes after them is forgotten.
+    for number in 0..queue_length() {
+        let path = disk.path(&format!("crowd-{number}"));
+        fs::write(&path, "").unwrap();
+        fs::remove_file(&path).unwrap();
+    }
+    disk.file("f", "new");
+    fs::remove_file(disk.path("gone")).unwrap();
+    server.signal(Signal::CONT);
+    wait_until_served(&server, "f", b"new");
+    wait_until_gone(&server, "gone");
+}

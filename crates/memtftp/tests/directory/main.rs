@@ -4,7 +4,9 @@
 mod changes;
 mod crash;
 mod disks;
+mod faults;
 mod foreign;
+mod leftovers;
 mod names;
 mod reads;
 mod room;
@@ -77,6 +79,14 @@ fn get(server: &Memtftp, name: &str) -> Result<Vec<u8>, Packet> {
 
 fn put(server: &Memtftp, name: &str, file: &[u8]) -> Result<(), Packet> {
     Raw::new(server.address()).put(name, file, &[("blksize", "1400")])
+}
+
+/// Threads that load, and as many that store.
+const THREADS: usize = 4;
+
+/// The threads that load, or those that store.
+fn threads(server: &Memtftp, kind: &str) -> Vec<u32> {
+    (0..THREADS).map(|number| testkit::thread(server.pid(), &format!("{kind}-{number}"))).collect()
 }
 
 /// The code and the text of a refusal.

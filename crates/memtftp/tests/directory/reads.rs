@@ -1,12 +1,13 @@
 //! What is served of a directory, and what is not.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 use std::process::Command;
 
-use testkit::{Client, Job, Raw, bytes, rrq};
+use testkit::{Client, Job, Memtftp, Raw, STATUS_SOCKET, bytes, rrq, unprivileged};
 
-use crate::{Disk, get, refused};
+use crate::{BINARY, Disk, get, refused};
 
 #[test]
 fn every_file_is_served_by_its_relative_name() {
@@ -67,6 +68,32 @@ fn links_stay_inside_and_what_is_no_file_is_refused_and_named_in_the_log() {
     };
     assert_eq!(reason("leaves"), "leaves cannot be read: a link leads out of the directory");
     assert_eq!(reason("fifo"), "fifo cannot be read: it is no regular file");
+}
+
+#[test]
+fn what_the_disk_refuses_is_counted() {
+    let disk = Disk::new();
+    disk.file("readable", "x").file("unreadable", "x");
+    symlink("/etc/passwd", disk.path("leaves")).unwrap();
+    for (name, kind) in [("device", &["c", "1", "3"][..]), ("fifo", &["p"])] {
+        let made = Command::new("mknod").arg(disk.path(name)).args(kind).status().unwrap();
+        assert!(made.success(), "mknod, which takes root");
+    }
+    let mode = |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    mode(disk.above.path(), 0o755);
+    mode(&disk.path("unreadable"), 0o000);
+    let served = disk.served();
+    let flags = ["--dir", served.to_str().unwrap(), "--status-socket", STATUS_SOCKET];
+    let server = Memtftp::start(unprivileged(BINARY, &disk.beside()), &flags);
+    assert_eq!(refused(get(&server, "none")).0, 1);
+    assert_eq!(get(&server, "readable").unwrap(), b"x");
+    for (at, name) in ["leaves", "device", "fifo", "unreadable"].iter().enumerate() {
+        let here = (2, "file cannot be read here".to_owned());
+        assert_eq!(refused(get(&server, name)), here, "{name}");
+        assert_eq!(server.status(BINARY)["refused"]["disk"], at + 1, "{name}");
+    }
+    let text = server.printed_status(BINARY, &[]);
+    assert!(text.contains("refused      4 disk, 1 not_found\n"), "{text}");
 }
 
 #[test]

@@ -9,12 +9,10 @@ use std::process::{Command, Output};
 
 use memtftp_server::Status;
 use memtftp_server::status::MAX_STATUS_SESSIONS;
+pub(crate) use testkit::STATUS_SOCKET as SOCKET;
 use testkit::{Memtftp, Raw, Signal, ack, bytes, data, rrq, wait_for, wrq};
 
 use crate::{BINARY, refuses_to_start, serve, serve_in_order};
-
-/// The status socket of a test, in the directory of its server.
-pub(crate) const SOCKET: &str = "status.sock";
 
 /// Runs `memtftp status`.
 fn ask(socket: &Path, flags: &[&str]) -> Output {
@@ -24,17 +22,12 @@ fn ask(socket: &Path, flags: &[&str]) -> Output {
 
 /// What it prints.
 fn printed(server: &Memtftp, flags: &[&str]) -> String {
-    let output = ask(&server.path(SOCKET), flags);
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
+    server.printed_status(BINARY, flags)
 }
 
-/// What a server with the status socket [`SOCKET`] says now. It may say the same for a moment, so
-/// this waits until it has looked again.
+/// What a server with the status socket [`SOCKET`] says now.
 pub(crate) fn status(server: &Memtftp) -> Status {
-    let read = || -> Status { serde_json::from_str(&printed(server, &["--json"])).unwrap() };
-    let before = read().uptime_ms;
-    wait_for("a fresh status", || Some(read()).filter(|status| status.uptime_ms > before))
+    serde_json::from_value(server.status(BINARY)).unwrap()
 }
 
 /// One worker, with a file of 5,000 bytes, a read of it and an upload under way, and one name missed

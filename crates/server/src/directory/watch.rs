@@ -11,6 +11,14 @@ use super::disk::name_of;
 /// How often it is tried again to watch a directory that changes meanwhile.
 const RETRIES: usize = 3;
 
+/// What to do where nothing can be watched.
+const NO_WATCHER: &str = "on Linux raise fs.inotify.max_user_instances if other programs watch, too, \
+                          and else the limit of open files (ulimit -n)";
+
+/// What to do where a part cannot be.
+const NOT_ALL: &str = "check that all directories are readable, and on Linux raise \
+                       fs.inotify.max_user_watches if they are too many";
+
 /// Watches as long as it is held.
 pub(crate) struct Watch {
     _watcher: Option<RecommendedWatcher>,
@@ -39,7 +47,7 @@ impl Watch {
         let mut watcher = match RecommendedWatcher::new(hear, config) {
             Ok(watcher) => watcher,
             Err(error) => {
-                warn(&title, &error);
+                warn(&title, &error, NO_WATCHER);
                 return Watch { _watcher: None };
             }
         };
@@ -61,16 +69,15 @@ impl Watch {
         if let Err(error) = result.as_ref()
             && watched.exists()
         {
-            warn(&title, error);
+            warn(&title, error, NOT_ALL);
         }
         Watch { _watcher: Some(watcher) }
     }
 }
 
-fn warn(directory: &Path, error: &notify::Error) {
+fn warn(directory: &Path, error: &notify::Error, advice: &str) {
     tracing::warn!(
-        "cannot watch all of {}, so some changes are seen at SIGHUP only: {error}; check that all \
-         directories are readable, and on Linux raise fs.inotify.max_user_watches if they are too many",
+        "cannot watch all of {}, so some changes are seen at SIGHUP only: {error}; {advice}",
         directory.display()
     );
 }

@@ -265,7 +265,8 @@ impl<B: Backing> Inner<B> {
             let mut stored = self.backing.store(&name, version.as_ref())?;
             let _turn = self.turns.take(&name);
             let about = self.backing.publish(&mut stored, &name, existing)?;
-            self.backing.settle(&stored)?;
+            // It is found on disk by now, and what is in memory is another.
+            self.backing.settle(&stored).inspect_err(|_| self.held().forget(&name))?;
             let mut held = self.held();
             // Empty files take no bytes, but a place.
             held.make_room(0);
