@@ -46,6 +46,13 @@ pub trait Files {
 
     /// Publishes an upload, whole.
     fn commit(&mut self, id: SessionId, upload: Self::Upload) -> Answer<Self::Receipt>;
+
+    /// Nobody waits any more for a commit that was to be answered later: its client was told that it
+    /// failed, or has gone. An upload that is not published yet must not be, since the client may store
+    /// another one meanwhile. Also said of a commit that has just failed.
+    fn withdraw(&mut self, id: SessionId) {
+        let _ = id;
+    }
 }
 
 /// What storage says to a request.

@@ -59,6 +59,8 @@ pub enum Hint {
     ClientMemoryFull,
     /// There are as many files as there may be.
     TooManyFiles,
+    /// The directory behind the memory does not give the file, or does not take it.
+    Disk,
     /// There is no file of that name.
     MissingFile,
     /// Many packets had to be sent again.
@@ -71,7 +73,7 @@ pub enum Hint {
 
 impl Hint {
     /// Every hint, the most serious first.
-    pub const ALL: [Hint; 19] = [
+    pub const ALL: [Hint; 20] = [
         Hint::ReplyLost,
         Hint::NoAnswer,
         Hint::BlockLimit,
@@ -87,6 +89,7 @@ impl Hint {
         Hint::MemoryFull,
         Hint::ClientMemoryFull,
         Hint::TooManyFiles,
+        Hint::Disk,
         Hint::MissingFile,
         Hint::Loss,
         Hint::SmallBlocks,
@@ -111,6 +114,7 @@ impl Hint {
             Hint::MemoryFull => "memory-full",
             Hint::ClientMemoryFull => "client-memory-full",
             Hint::TooManyFiles => "too-many-files",
+            Hint::Disk => "disk",
             Hint::MissingFile => "missing-file",
             Hint::Loss => "loss",
             Hint::SmallBlocks => "small-blocks",
@@ -169,6 +173,11 @@ impl Hint {
                 "this client's uploads hold all that --max-client-memory allows"
             }
             Hint::TooManyFiles => "there are as many files as --max-files allows",
+            Hint::Disk => {
+                "the directory behind the memory does not give the file, or does not take it, and the \
+                 reason says why: the disk is full or fails, the rights do not suffice, a link leads \
+                 out, or a directory is missing (--create-dirs makes it)"
+            }
             Hint::MissingFile => {
                 "there is no file of that name: upload it, put it into the --preload directory, or \
                  correct the name where the client has it from (DHCP option 67, a boot menu)"
@@ -273,8 +282,15 @@ fn of_refusal(facts: &Facts<'_>) -> Option<Hint> {
         (Kind::Write, Some(2)) if named("--uploads") => Some(Hint::UploadsOff),
         (_, Some(0)) if facts.reason.ends_with("for one transfer reached") => Some(Hint::TooLong),
         (_, Some(0)) if facts.reason.starts_with("limit of ") => Some(Hint::Busy),
+        _ if of_disk(facts.reason) => Some(Hint::Disk),
         _ => by_flag.into_iter().find(|(flag, _)| named(flag)).map(|(_, hint)| hint),
     }
+}
+
+fn of_disk(reason: &str) -> bool {
+    let said = [" cannot be read: ", " cannot be stored: "];
+    said.iter().any(|text| reason.contains(text))
+        || reason == "the server's storage does not answer"
 }
 
 /// Of a transfer that did not come to its end.

@@ -21,6 +21,19 @@ fn refused(kind: Kind, code: u16, reason: &str) -> Option<Hint> {
 }
 
 #[test]
+fn the_disk_is_named() {
+    for (kind, code, reason) in [
+        (Kind::Read, 2, "f cannot be read: a link leads out of the directory"),
+        (Kind::Write, 3, "f cannot be stored: the disk is full"),
+        (Kind::Write, 2, "d/f cannot be stored: its directory does not exist, see --create-dirs"),
+        (Kind::Read, 0, "the server's storage does not answer"),
+    ] {
+        assert_eq!(refused(kind, code, reason), Some(Hint::Disk), "{reason}");
+    }
+    assert_eq!(refused(Kind::Read, 0, "file is being written, try again later"), None);
+}
+
+#[test]
 fn words_and_advice_differ() {
     for (at, one) in Hint::ALL.iter().enumerate() {
         let rest = Hint::ALL.get(at + 1..).unwrap_or_default();

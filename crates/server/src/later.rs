@@ -3,7 +3,9 @@
 //! A worker hands a question over and goes on; its session waits, and repeats of the request are
 //! absorbed. The answer comes back by the worker's own queue.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Receiver, Sender};
 use memtftp_proto::{Answer, FileRequest, Mode, Refusal, SessionId};
@@ -31,13 +33,29 @@ pub(crate) struct Answers {
     /// Without a bound of its own: a session has one question at a time, and their number is bounded.
     sender: Sender<Resolution>,
     waker: Waker,
+    /// Sessions that wait for their commit.
+    commits: Arc<Mutex<HashSet<SessionId>>>,
 }
 
 impl Answers {
     /// The answers to a worker, which `waker` makes look.
     pub(crate) fn new(waker: Waker) -> (Answers, Receiver<Resolution>) {
         let (sender, receiver) = crossbeam_channel::unbounded();
-        (Answers { sender, waker }, receiver)
+        (Answers { sender, waker, commits: Arc::default() }, receiver)
+    }
+
+    /// A session waits for its commit from now on.
+    pub(crate) fn begin_commit(&self, id: SessionId) {
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+    }
+
+    pub(crate) fn waits_for_commit(&self, id: SessionId) -> bool {
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner).contains(&id)
+    }
+
+    /// Ends that, be it by the commit or because nobody waits any more. False if it has ended before.
+    pub(crate) fn end_commit(&self, id: SessionId) -> bool {
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner).remove(&id)
     }
 
     /// Gives the worker an answer.

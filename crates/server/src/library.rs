@@ -192,7 +192,7 @@ impl Library {
                 return Answer::Later;
             }
         }
-        Answer::Now(Err(busy("too many clients wait for files")))
+        Answer::Now(Err(busy("too many clients wait for files, or the disk hangs on this one")))
     }
 
     /// With a directory, an upload begins when it is known that it could be stored.
@@ -251,8 +251,12 @@ impl Library {
         let mut upload = self.store.begin_charged_to(&share, config.max_file.unwrap_or(u64::MAX));
         // In netascii the size announced is that on the wire, and the file may be smaller.
         if let Some(announced) = request.announced.filter(|_| request.mode == Mode::Octet) {
-            let announce = |upload: &mut Upload| upload.announce(announced);
-            self.with_room(&mut upload, announced, announce).map_err(no_room)?;
+            match upload.announce(announced) {
+                // What is on disk, too, makes room as the bytes come.
+                Err(AppendError::OverBudget(over))
+                    if over.depth > 0 && self.fits_alone(announced) => {}
+                announced => announced.map_err(no_room)?,
+            }
         }
         Ok((Box::new(NamedUpload { name, upload, caps, config, _share: share }), granted))
     }
@@ -314,20 +318,20 @@ impl Library {
         Answer::Now(Err(busy("too many clients wait for their hardware address")))
     }
 
-    /// Does something to an upload that takes up to `len` bytes of memory. Files that are on disk, too,
-    /// make room for it.
-    fn with_room(
-        &self,
-        upload: &mut Upload,
-        len: u64,
-        change: impl Fn(&mut Upload) -> Result<(), AppendError>,
-    ) -> Result<(), AppendError> {
-        match (change(upload), &self.shared.directory) {
+    /// Whether a file of so many bytes could be in memory if all that is on disk, too, left it.
+    fn fits_alone(&self, len: u64) -> bool {
+        self.shared.directory.is_some() && len <= self.store.budget().limit()
+    }
+
+    /// Adds bytes to an upload. Files that are on disk, too, make room for them.
+    fn append_with_room(&self, upload: &mut Upload, bytes: &[u8]) -> Result<(), AppendError> {
+        let len = bytes.len() as u64;
+        match (upload.append(bytes), &self.shared.directory) {
             (Err(AppendError::OverBudget(over)), Some(directory))
                 if over.depth > 0
                     && (directory.make_room(len.max(MIN_ROOM)) || directory.make_room(len)) =>
             {
-                change(upload)
+                upload.append(bytes)
             }
             (result, _) => result,
         }
@@ -405,8 +409,7 @@ impl Files for Library {
     }
 
     fn append(&mut self, upload: &mut Self::Upload, bytes: &[u8]) -> Result<(), Refusal> {
-        let append = |upload: &mut Upload| upload.append(bytes);
-        self.with_room(&mut upload.upload, bytes.len() as u64, append).map_err(no_room)
+        self.append_with_room(&mut upload.upload, bytes).map_err(no_room)
     }
 
     fn commit(&mut self, id: SessionId, upload: Self::Upload) -> Answer<Receipt> {
@@ -414,6 +417,7 @@ impl Files for Library {
         let NamedUpload { name, upload, config, .. } = *upload;
         if let (Some(directory), Some(answers)) = (&self.shared.directory, &self.answers) {
             let (version, answers) = (self.store.seal(upload), answers.clone());
+            answers.begin_commit(id);
             return match directory.commit(Commit { id, name, version, existing, answers }) {
                 Ok(()) => Answer::Later,
                 Err(Busy) => Answer::Now(Err(busy("too many clients wait for the disk"))),
@@ -427,5 +431,11 @@ impl Files for Library {
             self.shared.arrivals.add(name);
         }
         Answer::Now(committed.map_err(|CommitError::Exists| already_exists()))
+    }
+
+    fn withdraw(&mut self, id: SessionId) {
+        if let Some(answers) = &self.answers {
+            answers.end_commit(id);
+        }
     }
 }

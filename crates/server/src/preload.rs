@@ -8,6 +8,7 @@ use memtftp_store::{Name, NameError, Store, Version, VersionMark};
 use thiserror::Error;
 use walkdir::WalkDir;
 
+use crate::directory::Directory;
 use crate::stamp::Stamp;
 
 /// A directory cannot be loaded. The operator must act.
@@ -140,13 +141,16 @@ impl Preloaded {
         store: &Store,
         directories: &[PathBuf],
         max_files: usize,
+        behind: Option<&Directory>,
     ) -> Result<Changes, PreloadError> {
         let mut found = BTreeMap::new();
         for directory in directories {
             // Of two files of one name, that of the later directory is served.
             found.extend(list_directory(directory)?);
             let fresh = found.keys().filter(|name| !store.contains(name)).count();
-            if store.len() + fresh > max_files {
+            // What is on disk, too, makes room.
+            let leaving = behind.map_or(0, Directory::len);
+            if (store.len() + fresh).saturating_sub(leaving) > max_files {
                 return Err(PreloadError::TooMany { path: directory.clone(), max: max_files });
             }
         }
@@ -163,7 +167,12 @@ impl Preloaded {
             }
             let version = match held.get(&stamp) {
                 Some(version) => version.clone(),
-                None => read_file(store, path, stamp.len)?,
+                None => {
+                    if let Some(behind) = behind {
+                        behind.make_room(stamp.len);
+                    }
+                    read_file(store, path, stamp.len)?
+                }
             };
             if stamp.file.is_some() {
                 held.insert(stamp, version.clone());

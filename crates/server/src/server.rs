@@ -94,7 +94,7 @@ impl Server {
         let sockets = sockets::bind(&config, count, inherited)?;
         let store = Store::new(Budget::new(config.memory));
         let mut preloaded = Preloaded::default();
-        let files = preloaded.read(&store, &preload, config.max_files)?;
+        let files = preloaded.read(&store, &preload, config.max_files, None)?;
         preloaded.apply(&store, files);
         // What follows is opened by who has to open it again after a rotation and to remove it at the
         // end, and threads inherit what is left of the rights.
@@ -213,12 +213,17 @@ impl Server {
     /// # Errors
     /// The name is bad or the budget has no room.
     pub fn put(&self, name: &str, bytes: impl Into<Vec<u8>>) -> Result<(), PutError> {
-        let _receipt = self.store.put(Name::parse(name.as_bytes())?, bytes)?;
+        let (name, bytes) = (Name::parse(name.as_bytes())?, bytes.into());
+        if let Some(directory) = &self.directory {
+            // What is on disk, too, makes room, if there is need and it can.
+            directory.make_room(bytes.len() as u64);
+        }
+        let _receipt = self.store.put(name, bytes)?;
         Ok(())
     }
 
-    /// A file as it is now; `None` if there is none. An upload is there once its client has been
-    /// told that it is complete.
+    /// A file as it is now; `None` if there is none in memory. An upload is there once its client has
+    /// been told that it is complete; with a directory behind the memory it may leave it again.
     pub fn get(&self, name: &str) -> Option<Version> {
         self.store.open(&Name::parse(name.as_bytes()).ok()?)
     }
@@ -226,7 +231,11 @@ impl Server {
     /// Takes a file out of the server. Transfers of it go on. Its uploads so far are no longer
     /// waited for. A file of a directory behind the memory stays there, and is loaded again when asked for.
     pub fn take(&self, name: &str) -> Option<Version> {
-        self.arrivals.take(&self.store, &Name::parse(name.as_bytes()).ok()?)
+        let name = Name::parse(name.as_bytes()).ok()?;
+        match &self.directory {
+            Some(directory) => directory.take(&name),
+            None => self.arrivals.take(&self.store, &name),
+        }
     }
 
     /// The names of all files, sorted.

@@ -146,11 +146,11 @@ impl Store {
         Ok(self.replace(name, &self.hold(bytes)?))
     }
 
-    /// Ends an upload that gets its name later, by [`link`](Store::link). From here on it is charged to
-    /// the budget of the store alone, and to no share of it.
+    /// Ends an upload that gets its name later, by [`link`](Store::link). It stays charged as it is, until
+    /// [`Version::leave_share`].
     #[must_use]
     pub fn seal(&self, upload: Upload) -> Version {
-        upload.freeze_within_root()
+        upload.freeze()
     }
 
     /// The names that begin with `name` and a slash, in order.
@@ -193,6 +193,15 @@ impl Store {
         self.replace(name, version)
     }
 
+    /// The same, unless the name is taken.
+    ///
+    /// # Errors
+    ///
+    /// [`CommitError::Exists`] if it is.
+    pub fn link_new(&self, name: Name, version: &Version) -> Result<Receipt, CommitError> {
+        self.add(name, version)
+    }
+
     /// Takes `name` away if it stands for `version`; true if so.
     pub fn remove_version(&self, name: &Name, version: &Version) -> bool {
         self.update(|index| {
@@ -220,8 +229,9 @@ impl Store {
         self.shared.index.load().is_empty()
     }
 
-    /// Bytes of all files at one moment, each counted once whatever its names, without what else the budget is charged for: uploads, and
-    /// older versions that are still open. Takes as long as there are files.
+    /// Bytes of all files at one moment, each counted once whatever its names. What else the budget is
+    /// charged for is left out: uploads, and older versions that are still open. Takes as long as there
+    /// are files.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let index = self.shared.index.load();

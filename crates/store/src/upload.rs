@@ -111,12 +111,6 @@ impl Upload {
         Version::new(bytes, charge)
     }
 
-    /// The same, and from here on it is charged to the uppermost budget alone.
-    pub(crate) fn freeze_within_root(mut self) -> Version {
-        self.charge.move_to_root();
-        self.freeze()
-    }
-
     fn check_len(&self, len: u64) -> Result<(), AppendError> {
         if len > self.max_len { Err(AppendError::TooLong { max: self.max_len }) } else { Ok(()) }
     }

@@ -1,7 +1,7 @@
 //! Contents that never change.
 
 use std::fmt;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use crate::budget::Charge;
 
@@ -17,13 +17,18 @@ pub struct Version {
 struct Content {
     // Before `charge`: fields drop in this order, and memory goes before its charge does.
     bytes: Box<[u8]>,
-    _charge: Charge,
+    charge: Mutex<Charge>,
 }
 
 impl Version {
     pub(crate) fn new(bytes: Box<[u8]>, charge: Charge) -> Self {
         debug_assert_eq!(bytes.len() as u64, charge.bytes());
-        Self { content: Arc::new(Content { bytes, _charge: charge }) }
+        Self { content: Arc::new(Content { bytes, charge: Mutex::new(charge) }) }
+    }
+
+    /// From here on it is charged to the uppermost budget alone, and to no share of it.
+    pub fn leave_share(&self) {
+        self.content.charge.lock().unwrap_or_else(PoisonError::into_inner).move_to_root();
     }
 
     /// Length of the content in bytes.

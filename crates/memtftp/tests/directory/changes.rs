@@ -1,13 +1,13 @@
 //! Files change on disk while they are served.
 
-use std::fs::{self, File};
+use std::fs::{self, File, FileTimes};
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use testkit::{Memtftp, Raw, Signal, ack, bytes, rrq, unprivileged, wait_for};
+use testkit::{Memtftp, Raw, Signal, bytes, rrq, unprivileged, wait_for};
 
-use crate::{BINARY, Disk, age, get, put, refused, wait_until_gone, wait_until_served};
+use crate::{BINARY, Disk, get, put, refused, wait_until_gone, wait_until_served};
 
 /// A server that hears of changes by now: a moment after its start.
 pub(crate) fn watching(disk: &Disk) -> Memtftp {
@@ -83,6 +83,72 @@ fn a_file_that_is_written_in_place_is_not_served_half() {
     drop(writer);
     let first = reader.receive();
     assert!(reader.get_from(first).unwrap() == whole);
+}
+
+/// Long enough ago that nobody would think that somebody still writes to it. Of both times, since the system
+/// tells of a change of one as of a write.
+fn age_both(file: &File) {
+    let then = SystemTime::now() - Duration::from_secs(3_600);
+    file.set_times(FileTimes::new().set_accessed(then).set_modified(then)).unwrap();
+}
+
+#[test]
+fn a_new_file_that_nobody_has_written_to_yet_is_waited_for() {
+    let disk = Disk::new();
+    let server = watching(&disk);
+    let mut writer = File::create(disk.path("new")).unwrap();
+    age_both(&writer);
+    let mut reader = Raw::new(server.address());
+    reader.send(&rrq("new", &[]));
+    // What is asked for later is loaded later.
+    for other in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        disk.file(other, other);
+        assert_eq!(get(&server, other).unwrap(), other.as_bytes());
+    }
+    assert!(!reader.has_packet());
+    writer.write_all(b"whole").unwrap();
+    drop(writer);
+    let first = reader.receive();
+    assert_eq!(reader.get_from(first).unwrap(), b"whole");
+}
+
+#[test]
+fn a_file_that_is_written_in_place_is_not_served_half_under_its_other_names() {
+    let disk = Disk::new();
+    disk.file("release-1/f", "old").file("real", "one");
+    symlink("release-1", disk.path("current")).unwrap();
+    symlink("real", disk.path("link")).unwrap();
+    fs::hard_link(disk.path("release-1/f"), disk.path("hard")).unwrap();
+    let server = watching(&disk);
+    for name in ["current/f", "hard"] {
+        assert_eq!(get(&server, name).unwrap(), b"old");
+    }
+    assert_eq!(get(&server, "link").unwrap(), b"one");
+    let mut writer = File::create(disk.path("release-1/f")).unwrap();
+    writer.write_all(b"half").unwrap();
+    age_both(&writer);
+    // When this is seen, all other links have been looked at.
+    disk.file("real", "two");
+    wait_until_served(&server, "link", b"two");
+    for name in ["current/f", "hard"] {
+        assert_eq!(get(&server, name).unwrap(), b"old", "{name}");
+    }
+    writer.write_all(b" and half").unwrap();
+    drop(writer);
+    for name in ["current/f", "hard", "release-1/f"] {
+        wait_until_served(&server, name, b"half and half");
+    }
+}
+
+#[test]
+fn a_file_that_gets_another_name_later_is_followed_under_both() {
+    let disk = Disk::new();
+    disk.file("real", "one");
+    let server = watching(&disk);
+    assert_eq!(get(&server, "real").unwrap(), b"one");
+    fs::hard_link(disk.path("real"), disk.path("other")).unwrap();
+    fs::write(disk.path("other"), "two").unwrap();
+    wait_until_served(&server, "real", b"two");
 }
 
 #[test]
@@ -165,22 +231,6 @@ fn a_directory_that_vanishes_and_comes_back_is_served_again() {
     fs::remove_dir_all(disk.served()).unwrap();
     let (code, text) = refused(put(&server, "up", b"nowhere"));
     assert!(code == 0 || code == 2, "{code} {text}");
-}
-
-#[test]
-fn sighup_looks_at_everything_again() {
-    let disk = Disk::new();
-    disk.file("f", "first");
-    let server = disk.serve(&[]);
-    assert_eq!(get(&server, "f").unwrap(), b"first");
-    // Nothing tells of a change by a mapping; here the size stays and the times move.
-    disk.file("f", "other");
-    server.signal(Signal::HUP);
-    wait_until_served(&server, "f", b"other");
-    age(&disk.path("f"));
-    let mut reader = Raw::new(server.address());
-    assert_eq!(reader.ask(&rrq("f", &[])), testkit::Packet::Data(1, b"other".to_vec()));
-    reader.reply(&ack(1));
 }
 
 /// How many changes the system remembers for one who does not listen.

@@ -5,32 +5,61 @@ use std::process::Command;
 
 use testkit::{Memtftp, bytes};
 
-use crate::{BINARY, get, put, refused};
+use crate::{BINARY, Disk, get, put, refused, wait_until_served};
 
 /// A disk of one megabyte of its own, gone with this.
-struct Mount(tempfile::TempDir);
+struct Mount {
+    path: PathBuf,
+    /// Removed after it.
+    _directory: Option<tempfile::TempDir>,
+}
 
 impl Mount {
     fn new() -> Mount {
-        let mount = Mount(tempfile::tempdir().unwrap());
+        let directory = tempfile::tempdir().unwrap();
+        let mut mount = Mount::over(directory.path().to_owned());
+        mount._directory = Some(directory);
+        mount
+    }
+
+    /// Hides what is at this path.
+    fn over(path: PathBuf) -> Mount {
+        let mount = Mount { path, _directory: None };
         mount.run("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs"]);
         mount
     }
 
     fn path(&self) -> PathBuf {
-        self.0.path().to_owned()
+        self.path.clone()
     }
 
     fn run(&self, program: &str, arguments: &[&str]) {
-        let status = Command::new(program).args(arguments).arg(self.0.path()).status().unwrap();
+        let status = Command::new(program).args(arguments).arg(&self.path).status().unwrap();
         assert!(status.success(), "{program}, which takes root");
     }
 }
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
+        let _ = Command::new("umount").arg("--lazy").arg(&self.path).status();
     }
+}
+
+/// Nothing tells of it; it is noticed with the next file that is not in memory.
+#[test]
+fn a_disk_that_is_mounted_over_the_directory_is_served_and_followed() {
+    let disk = Disk::new();
+    disk.file("f", "first");
+    let server = disk.serve(&[]);
+    assert_eq!(get(&server, "f").unwrap(), b"first");
+    let _mount = Mount::over(disk.served());
+    for (name, content) in [("f", "second"), ("g", "new")] {
+        std::fs::write(disk.path(name), content).unwrap();
+    }
+    assert_eq!(get(&server, "g").unwrap(), b"new");
+    wait_until_served(&server, "f", b"second");
+    std::fs::write(disk.path("f"), "third").unwrap();
+    wait_until_served(&server, "f", b"third");
 }
 
 #[test]

@@ -5,9 +5,11 @@
 use std::fs;
 use std::path::Path;
 
-use testkit::{Fault, Memtftp, Packet, Raw, Signal, bytes, data, faulty, rrq, wait_for, wrq};
+use testkit::{
+    Fault, Memtftp, Packet, Raw, Signal, bytes, data, error, faulty, rrq, wait_for, wrq,
+};
 
-use crate::{BINARY, Disk, THREADS, get, put, refused, temporary, threads};
+use crate::{BINARY, Disk, THREADS, get, put, refused, temporary, threads, wait_until_served};
 
 /// Reads of a file in memory while the disk hangs.
 const READS: usize = 50;
@@ -99,6 +101,63 @@ fn a_disk_that_hangs_on_an_upload_delays_only_its_client_whose_repeats_are_absor
     let log = server.stop();
     let writes = log.iter().filter(|line| line.is(&[("kind", "write"), ("outcome", "ok")]));
     assert_eq!(writes.count(), 2, "{log:#?}");
+}
+
+/// It may have stored another one since, which must not be lost.
+#[test]
+fn an_upload_whose_client_has_left_while_the_disk_hangs_is_not_stored_late() {
+    let disk = Disk::new();
+    let server = holding(&disk);
+    let hangs = Fault::hang(&threads(&server, "store"), "fsync");
+    let mut client = Raw::new(server.address());
+    assert_eq!(client.ask(&wrq("held", &[])), Packet::Ack(0));
+    client.reply(&data(1, b"late"));
+    wait_for("it to be written", || (temporary(&disk.served()).len() == 1).then_some(()));
+    client.reply(&error(0, "enough"));
+    let aborted = [("kind", "write"), ("outcome", "aborted")];
+    wait_for("its line", || server.log().iter().any(|line| line.is(&aborted)).then_some(()));
+    drop(hangs);
+    wait_for("its end", || temporary(&disk.served()).is_empty().then_some(()));
+    assert_eq!(disk.read("held"), b"in memory");
+    assert_eq!(get(&server, "held").unwrap(), b"in memory");
+    put(&server, "held", b"next").unwrap();
+    assert_eq!(disk.read("held"), b"next");
+}
+
+#[test]
+fn uploads_that_wait_for_the_disk_count_as_their_clients() {
+    let disk = Disk::new();
+    let server = disk.serve(&["--workers", "1", "--max-client-memory", "100kB"]);
+    let hangs = Fault::hang(&threads(&server, "store"), "fsync");
+    let options = [("blksize", "60000")];
+    let mut waiting = Raw::new(server.address());
+    waiting.ask(&wrq("first", &options));
+    assert_eq!(waiting.say(&data(1, &[1; 60_000])), Packet::Ack(1));
+    waiting.reply(&data(2, &[1; 20_000]));
+    wait_for("it to be written", || (temporary(&disk.served()).len() == 1).then_some(()));
+    let mut more = Raw::new(server.address());
+    more.ask(&wrq("second", &options));
+    assert_eq!(more.say(&data(1, &[2; 60_000])).refusal().0, 3);
+    drop(hangs);
+    assert_eq!(waiting.receive(), Packet::Ack(2));
+    more.put("second", &[2; 80_000], &options).unwrap();
+    assert_eq!(disk.read("second"), [2; 80_000]);
+}
+
+#[test]
+fn a_disk_that_fails_takes_nothing_out_of_memory() {
+    let disk = Disk::new();
+    let server = holding(&disk);
+    let fault = Fault::start(&threads(&server, "load"), "openat2", "error=EIO");
+    server.signal(Signal::HUP);
+    server.wait_for_stderr("cannot tell whether held has changed: Input/output error");
+    for _ in 0..READS {
+        assert_eq!(get(&server, "held").unwrap(), b"in memory");
+    }
+    assert_eq!(refused(get(&server, "other")).0, 2);
+    drop(fault);
+    disk.file("held", "new");
+    wait_until_served(&server, "held", b"new");
 }
 
 #[test]

@@ -32,6 +32,19 @@ fn any_spelling_is_found_on_disk_where_a_rule_says_so() {
     );
 }
 
+#[test]
+fn any_spelling_of_a_file_that_is_only_in_memory_is_found_too() {
+    let disk = Disk::new();
+    fs::create_dir(disk.beside().join("Seed")).unwrap();
+    fs::write(disk.beside().join("Seed/File"), "seeded").unwrap();
+    let rules = format!(
+        "preload = ['{}']\n[[rule]]\nignore-case = true\n",
+        disk.beside().to_str().unwrap()
+    );
+    let server = serve_by(&disk, &rules);
+    assert_eq!(get(&server, "seed/FILE").unwrap(), b"seeded");
+}
+
 /// Both wait for one load, and it answers each as its rule has it.
 #[test]
 fn who_wants_the_very_name_gets_no_other_spelling_that_others_wait_for() {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -54,10 +55,11 @@ fn links_stay_inside_and_what_is_no_file_is_refused_and_named_in_the_log() {
     symlink("loop", disk.path("loop")).unwrap();
     let fifo = Command::new("mkfifo").arg(disk.path("fifo")).status().unwrap();
     assert!(fifo.success());
+    let _socket = UnixListener::bind(disk.path("socket")).unwrap();
     let server = disk.serve(&["--workers", "1"]);
     assert_eq!(get(&server, "link").unwrap(), b"inside");
     let here = (2, "file cannot be read here".to_owned());
-    for name in ["leaves", "absolute/secret", "loop", "fifo", "dir"] {
+    for name in ["leaves", "absolute/secret", "loop", "fifo", "socket", "dir"] {
         assert_eq!(refused(get(&server, name)), here, "{name}");
     }
     assert_eq!(refused(get(&server, "../beside/secret")).0, 2);

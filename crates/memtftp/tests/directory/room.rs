@@ -2,31 +2,44 @@
 
 use std::thread;
 
-use testkit::{Raw, bytes, rrq};
+use testkit::{Raw, STATUS_SOCKET, Signal, bytes, rrq, wrq};
 
-use crate::{Disk, get, put};
+use crate::{BINARY, Disk, get, put};
 
 const FILES: usize = 200;
 const SIZE: usize = 50_000;
 
 fn content(number: usize) -> Vec<u8> {
-    let mut content = bytes(SIZE);
+    content_of(SIZE, number)
+}
+
+fn content_of(size: usize, number: usize) -> Vec<u8> {
+    let mut content = bytes(size);
     content[..8].copy_from_slice(&(number as u64).to_be_bytes());
     content
 }
 
 fn full() -> Disk {
+    full_of(SIZE)
+}
+
+fn full_of(size: usize) -> Disk {
     let disk = Disk::new();
     for number in 0..FILES {
-        disk.file(&format!("f{number}"), content(number));
+        disk.file(&format!("f{number}"), content_of(size, number));
     }
     disk
 }
 
 #[test]
 fn two_hundred_clients_read_ten_times_the_memory_within_it() {
-    let disk = full();
-    let server = disk.serve(&["--memory", "1MB"]);
+    const LARGE: usize = 10 * SIZE;
+    const MEMORY: usize = FILES * LARGE / 10;
+    /// What the program takes beside its files.
+    const OVERHEAD: usize = 32 << 20;
+    let disk = full_of(LARGE);
+    let memory = MEMORY.to_string();
+    let server = disk.serve(&["--memory", &memory, "--status-socket", STATUS_SOCKET]);
     thread::scope(|scope| {
         for client in 0..200_usize {
             let server = &server;
@@ -34,15 +47,37 @@ fn two_hundred_clients_read_ten_times_the_memory_within_it() {
                 for turn in 0..5 {
                     let number = (client * 31 + turn * 77) % FILES;
                     // What others read may leave no room: it is waited for until there is.
-                    let got = get(server, &format!("f{number}"));
-                    assert!(got.unwrap() == content(number));
+                    let mut client = Raw::new(server.address());
+                    let got = client.get(&format!("f{number}"), &[("blksize", "60000")]);
+                    assert!(got.unwrap() == content_of(LARGE, number));
                 }
             });
         }
     });
     let used = server.peak_memory();
-    println!("{} MiB at most", used >> 20);
-    assert!(used < 64 << 20, "{used}");
+    println!("{} MB at most", used / 1_000_000);
+    assert!(used < MEMORY + OVERHEAD, "{used}, with {} on disk", FILES * LARGE);
+    let files = server.status(BINARY)["memory"]["files"].as_u64().unwrap();
+    assert!((MEMORY / 2..=MEMORY).contains(&(files as usize)), "{files} bytes in memory");
+}
+
+/// Whoever announces much and sends nothing has no effect on others.
+#[test]
+fn an_announced_upload_takes_nothing_out_of_memory_before_it_comes() {
+    let disk = full();
+    let flags = ["--memory", "100kB", "--max-client-memory", "100kB"];
+    let server = disk.serve(&[&flags[..], &["--status-socket", STATUS_SOCKET]].concat());
+    for number in 0..2 {
+        assert!(get(&server, &format!("f{number}")).unwrap() == content(number));
+    }
+    let options = [("tsize", "90000"), ("blksize", "60000")];
+    let mut client = Raw::new(server.address());
+    let first = client.ask(&wrq("new", &options));
+    assert_eq!(server.status(BINARY)["memory"]["file_count"], 2);
+    client.put_from(first, &[7; 90_000]).unwrap();
+    assert!(get(&server, "new").unwrap() == [7; 90_000]);
+    let larger = [("tsize", "100001")];
+    assert_eq!(client.ask(&wrq("new", &larger)).refusal().0, 3);
 }
 
 #[test]
@@ -81,6 +116,20 @@ fn files_that_are_only_in_memory_stay() {
         assert!(get(&server, &format!("f{number}")).unwrap() == content(number));
     }
     assert!(get(&server, "seed").unwrap() == bytes(20_000));
+}
+
+#[test]
+fn files_that_are_seeded_later_find_room() {
+    let disk = full();
+    let seed = tempfile::tempdir().unwrap();
+    let preload = seed.path().to_str().unwrap();
+    let server = disk.serve(&["--memory", "100kB", "--max-files", "2", "--preload", preload]);
+    for number in 0..2 {
+        assert!(get(&server, &format!("f{number}")).unwrap() == content(number));
+    }
+    std::fs::write(seed.path().join("seed"), bytes(90_000)).unwrap();
+    server.signal(Signal::HUP);
+    crate::wait_until_served(&server, "seed", &bytes(90_000));
 }
 
 #[test]

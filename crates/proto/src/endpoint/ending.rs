@@ -28,6 +28,7 @@ impl<F: Files> Endpoint<F> {
                 None => {}
             }
         }
+        let is_complete = outcome == Outcome::Complete;
         let record = session.record(now, outcome);
         let state = std::mem::replace(&mut session.state, State::Closed);
         if std::mem::take(&mut session.half_open) {
@@ -35,6 +36,9 @@ impl<F: Files> Endpoint<F> {
         }
         self.census.end(record.peer.ip(), record.kind);
         self.leave(record);
+        if matches!(state, State::Committing(_)) && !is_complete {
+            self.files.withdraw(id);
+        }
         Some(state)
     }
 

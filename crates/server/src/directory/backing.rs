@@ -8,7 +8,8 @@ use thiserror::Error;
 
 /// A place where files are when they are not in memory, and before they are.
 ///
-/// Every call may block; workers make none of them.
+/// Every call may block; workers make none of them. None removes a file by its name, because no
+/// client can.
 pub(crate) trait Backing: Send + Sync + 'static {
     /// Tells one content of a file from another.
     type Mark: Copy + Eq + Send;
@@ -57,9 +58,12 @@ pub(crate) trait Backing: Send + Sync + 'static {
     /// Removes what was stored and got no name, because its server ended before.
     fn clear(&self);
 
-    /// Tells of changes from now on.
-    fn watch(&self, tell: impl Fn(Change) + Send + 'static) -> Self::Watch;
+    /// Tells of changes from now on, until it is asked again or what it gives is dropped.
+    fn watch(&self, tell: impl Fn(Change) + Send + Sync + 'static) -> Self::Watch;
 }
+
+/// The same for all names of one file, and other than that of any other file there is.
+pub(crate) type FileId = (u64, u64);
 
 /// What is known of a file that was found.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +74,8 @@ pub(crate) struct About<M> {
     pub(crate) len: u64,
     /// How long ago it was written; nothing if that is not known.
     pub(crate) age: Option<Duration>,
+    /// Which file it is, if that is known.
+    pub(crate) file: Option<FileId>,
     /// It has another name, and changes are told under that.
     pub(crate) is_linked: bool,
 }
@@ -78,9 +84,11 @@ pub(crate) struct About<M> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
     /// Anything may have, and nothing more is told: watch anew.
-    Everything,
+    Lost,
     /// Anything may have.
-    All,
+    Unknown,
+    /// There is a new name, of a new file or of one that has others.
+    Created(Name),
     /// The file of this name may have.
     Touched(Name),
     /// The file of this name, or files whose names begin with it and a slash.
@@ -109,4 +117,14 @@ pub(crate) enum BackingError {
     Full,
     #[error("{0}")]
     System(io::Error),
+}
+
+impl BackingError {
+    /// Whether it says of a file that it can be served no longer; else it says that nothing is known.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            BackingError::System(error) => error.kind() == io::ErrorKind::PermissionDenied,
+            _ => true,
+        }
+    }
 }

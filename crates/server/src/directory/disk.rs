@@ -56,13 +56,16 @@ const NOT_REGULAR: &str = "it is no regular file";
 /// How often a name is looked up again that the system could not tell to stay inside.
 const RETRIES: usize = 16;
 
+/// Who is told of changes.
+type Tell = Arc<dyn Fn(Change) + Send + Sync>;
+
 /// A directory.
-#[derive(Debug)]
 pub(crate) struct Disk {
     path: PathBuf,
     config: DirectoryConfig,
     /// Opened again when another directory has taken the place of the first.
     root: Mutex<Arc<OwnedFd>>,
+    tell: Mutex<Option<Tell>>,
     started: SystemTime,
 }
 
@@ -80,7 +83,8 @@ impl Disk {
         // As it was given: if it is a link, it may lead elsewhere later.
         let path = std::path::absolute(&config.path)?;
         let root = Mutex::new(Arc::new(open_root(&path)?));
-        let disk = Disk { path, config: config.clone(), root, started: SystemTime::now() };
+        let (tell, started) = (Mutex::default(), SystemTime::now());
+        let disk = Disk { path, config: config.clone(), root, tell, started };
         // Older kernels cannot tell a name that leaves the directory.
         match disk.beneath(&disk.root(), Path::new("."), OFlags::PATH) {
             Ok(_) => Ok(disk),
@@ -90,6 +94,16 @@ impl Disk {
 
     /// The directory's descriptor; another if its path leads elsewhere by now.
     fn root(&self) -> Arc<OwnedFd> {
+        let (root, is_another) = self.open_root_anew();
+        // A renamed directory tells of itself, a mounted one does not.
+        if is_another && let Some(tell) = &*self.tell.lock().unwrap_or_else(PoisonError::into_inner)
+        {
+            tell(Change::Lost);
+        }
+        root
+    }
+
+    fn open_root_anew(&self) -> (Arc<OwnedFd>, bool) {
         let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
         let number = |metadata: &std::fs::Metadata| (metadata.dev(), metadata.ino());
         let held = root.try_clone().map(File::from).and_then(|file| file.metadata());
@@ -99,8 +113,10 @@ impl Disk {
             && let Ok(opened) = open_root(&self.path)
         {
             *root = Arc::new(opened);
+            tracing::info!("another directory is at {} now", self.path.display());
+            return (Arc::clone(&root), true);
         }
-        Arc::clone(&root)
+        (Arc::clone(&root), false)
     }
 
     fn beneath(&self, root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -144,12 +160,37 @@ impl Disk {
             let parent = std::mem::replace(&mut above, self.beneath(root, &made, flags)?);
             if is_new {
                 fchmod(&above, mode)?;
-                if self.config.durability == Durability::Fsync {
-                    fsync(&parent)?;
-                }
+            }
+            // Also if another upload has just made it, which may not have come so far.
+            if self.config.durability == Durability::Fsync {
+                fsync(&parent)?;
             }
         }
         Ok(above)
+    }
+
+    /// Removes a temporary file if no running server has it; true if so.
+    fn remove_left(&self, path: &Path) -> Result<bool, BackingError> {
+        let relative = path.strip_prefix(&self.path).unwrap_or(path);
+        let (Some(parent), Some(name)) = (relative.parent(), relative.file_name()) else {
+            return Ok(false);
+        };
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        let directory = self.beneath(&self.root(), parent, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        // What was there a moment ago may be something else by now.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = File::from(openat(&directory, name, flags, Mode::empty())?);
+        let metadata = file.metadata()?;
+        // Not one of our own, which may have no lock yet.
+        let is_old = metadata.modified().is_ok_and(|modified| modified < self.started);
+        if !metadata.is_file()
+            || !is_old
+            || flock(&file, FlockOperation::NonBlockingLockExclusive).is_err()
+        {
+            return Ok(false);
+        }
+        unlinkat(&directory, name, AtFlags::empty())?;
+        Ok(true)
     }
 }
 
@@ -185,7 +226,7 @@ impl Backing for Disk {
 
     fn about(&self, found: &Found) -> About<Stamp> {
         let Found { stamp, is_linked, .. } = *found;
-        About { mark: stamp, len: stamp.len, age: stamp.age(), is_linked }
+        About { mark: stamp, len: stamp.len, age: stamp.age(), file: stamp.file, is_linked }
     }
 
     fn load(&self, mut found: Found) -> Result<Vec<u8>, BackingError> {
@@ -266,14 +307,14 @@ impl Backing for Disk {
             // Some file systems cannot rename so, but link.
             Err(Errno::INVAL) if existing == Existing::Refuse => {
                 linkat(directory, &stored.temporary, directory, file_name, AtFlags::empty())?;
-                unlinkat(directory, &stored.temporary, AtFlags::empty())?;
+                stored.remove_temporary();
             }
             renamed => renamed?,
         }
         stored.named = true;
         let stamp = Stamp::of(&stored.file.metadata()?);
         let is_linked = has_links(&self.root(), name);
-        Ok(About { mark: stamp, len: stamp.len, age: None, is_linked })
+        Ok(About { mark: stamp, len: stamp.len, age: None, file: stamp.file, is_linked })
     }
 
     fn settle(&self, stored: &Stored) -> Result<(), BackingError> {
@@ -288,34 +329,39 @@ impl Backing for Disk {
             if !is_temporary_file(entry.file_name()) || !entry.file_type().is_file() {
                 continue;
             }
-            // Not one of our own, which may have no lock yet.
-            let modified = entry.metadata().ok().and_then(|metadata| metadata.modified().ok());
-            if modified.is_none_or(|modified| modified >= self.started) {
-                continue;
-            }
-            let Ok(file) = File::open(entry.path()) else { continue };
-            if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                match std::fs::remove_file(entry.path()) {
-                    Ok(()) => tracing::info!(
+            match self.remove_left(entry.path()) {
+                Ok(false) => {}
+                Ok(true) => {
+                    tracing::info!(
                         "removed {}, of a server that has ended",
                         entry.path().display()
-                    ),
-                    Err(error) => {
-                        tracing::warn!("cannot remove {}: {error}", entry.path().display());
-                    }
+                    );
                 }
+                Err(error) => tracing::warn!("cannot remove {}: {error}", entry.path().display()),
             }
         }
     }
 
     fn names(&self) -> impl Iterator<Item = Name> {
         let entries = WalkDir::new(&self.path).into_iter().flatten();
-        let files = entries.filter(|entry| !entry.file_type().is_dir());
-        files.filter_map(|entry| name_of(&self.path, entry.path()))
+        let files = entries
+            .filter(|entry| !entry.file_type().is_dir() && !is_temporary_file(entry.file_name()));
+        files.filter_map(|entry| {
+            let name = name_of(&self.path, entry.path());
+            if name.is_none() {
+                tracing::warn!(
+                    "{} cannot be served: no client can ask for such a name",
+                    entry.path().display()
+                );
+            }
+            name
+        })
     }
 
-    fn watch(&self, tell: impl Fn(Change) + Send + 'static) -> Watch {
-        Watch::start(&self.path, tell)
+    fn watch(&self, tell: impl Fn(Change) + Send + Sync + 'static) -> Watch {
+        let tell: Tell = Arc::new(tell);
+        *self.tell.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&tell));
+        Watch::start(&self.path, move |change| tell(change))
     }
 }
 
@@ -328,12 +374,18 @@ pub(crate) struct Stored {
     named: bool,
 }
 
+impl Stored {
+    fn remove_temporary(&self) {
+        if let Err(error) = unlinkat(&self.directory, &self.temporary, AtFlags::empty()) {
+            tracing::warn!("cannot remove {}, which is not needed: {error}", self.temporary);
+        }
+    }
+}
+
 impl Drop for Stored {
     fn drop(&mut self) {
-        if !self.named
-            && let Err(error) = unlinkat(&self.directory, &self.temporary, AtFlags::empty())
-        {
-            tracing::warn!("cannot remove {}, which was not completed: {error}", self.temporary);
+        if !self.named {
+            self.remove_temporary();
         }
     }
 }

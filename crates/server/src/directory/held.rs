@@ -4,14 +4,17 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use lru::LruCache;
-use memtftp_store::{Name, Receipt, Store, Version, VersionMark};
+use memtftp_store::{CommitError, Name, Receipt, Store, Version, VersionMark};
 
-use super::backing::About;
+use super::backing::{About, FileId};
 use crate::arrivals::Arrivals;
 use crate::jobs::Waiter;
 
 /// A file that is written without being closed counts as being written for this long.
 const OPEN_FOR: Duration = Duration::from_secs(60);
+
+/// Files that leave memory at once: workers wait meanwhile.
+const AT_ONCE: usize = 32;
 
 /// Files in memory that are on disk, too, the one used last in front.
 pub(super) struct Held<M> {
@@ -24,8 +27,16 @@ pub(super) struct Held<M> {
     pub(super) loading: HashMap<Name, Loading>,
     /// All requests that wait for a file.
     pub(super) waiting: usize,
-    /// Files that somebody writes in place, since when.
-    writing: HashMap<Name, Instant>,
+    /// Files that somebody writes in place.
+    writing: HashMap<Name, Writing>,
+}
+
+/// A file that somebody writes in place.
+struct Writing {
+    /// When it was last written to.
+    since: Instant,
+    /// Which it is, once that is known.
+    file: Option<FileId>,
 }
 
 /// A file in memory.
@@ -89,6 +100,25 @@ impl<M: Copy> Held<M> {
     /// Makes `version` the content of `name`, as it is on disk.
     pub(super) fn publish(&mut self, name: &Name, version: &Version, about: About<M>) -> Receipt {
         let receipt = self.store.link(name.clone(), version);
+        self.keep(name, version, about);
+        receipt
+    }
+
+    /// The same, unless a file of that name is in memory. Gives the one that is there then.
+    pub(super) fn publish_new(
+        &mut self,
+        name: &Name,
+        version: Version,
+        about: About<M>,
+    ) -> Version {
+        match self.store.link_new(name.clone(), &version) {
+            Ok(_receipt) => self.keep(name, &version, about),
+            Err(CommitError::Exists) => return self.store.open(name).unwrap_or(version),
+        }
+        version
+    }
+
+    fn keep(&mut self, name: &Name, version: &Version, about: About<M>) {
         let (mark, len) = (about.mark, version.len());
         self.kept.put(name.clone(), Kept { version: version.mark(), mark, len });
         if about.is_linked {
@@ -96,7 +126,6 @@ impl<M: Copy> Held<M> {
         } else {
             self.linked.remove(name);
         }
-        receipt
     }
 
     /// Which content of a file is in memory.
@@ -109,55 +138,103 @@ impl<M: Copy> Held<M> {
         self.linked.iter().cloned().collect()
     }
 
+    pub(super) fn has_linked(&self) -> bool {
+        !self.linked.is_empty()
+    }
+
+    /// How many files in memory are on disk, too.
+    pub(super) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
     /// Whether a file more may be held.
     pub(super) fn has_place(&self) -> bool {
         self.store.len() < self.max_files
     }
 
-    /// Takes a file out of memory.
-    pub(super) fn forget(&mut self, name: &Name) {
-        if let Some(kept) = self.kept.pop(name) {
-            self.remove(name, &kept);
-        }
+    /// From now on so many files may be held.
+    pub(super) fn set_max_files(&mut self, max_files: usize) {
+        self.max_files = max_files;
     }
 
-    fn remove(&mut self, name: &Name, kept: &Kept<M>) {
+    /// Takes a file out of memory, if it is the one that was read from disk.
+    pub(super) fn forget(&mut self, name: &Name) {
+        drop(self.take_out(name));
+    }
+
+    /// No longer counts a file as one that is on disk, too.
+    pub(super) fn let_go(&mut self, name: &Name) {
+        self.kept.pop(name);
+        self.linked.remove(name);
+    }
+
+    fn take_out(&mut self, name: &Name) -> Option<Version> {
+        let version = self.kept.pop(name)?.version.version();
         self.linked.remove(name);
         self.arrivals.forget(name);
-        if let Some(version) = kept.version.version() {
-            self.store.remove_version(name, &version);
-        }
+        self.store.remove_version(name, version.as_ref()?);
+        version
     }
 
-    /// Takes files out of memory that nobody reads, those used longest ago first, until there is
-    /// room for `len` bytes and a file more. False, and nothing is taken, if there cannot be.
-    pub(super) fn make_room(&mut self, len: u64) -> bool {
+    /// Bytes and files that are too many for `len` bytes and a file more.
+    fn excess(&self, len: u64) -> (u64, usize) {
         let budget = self.store.budget();
-        let mut bytes = (budget.used().saturating_add(len)).saturating_sub(budget.limit());
-        let mut files = (self.store.len() + 1).saturating_sub(self.max_files);
-        let mut leaving = Vec::new();
+        let bytes = (budget.used().saturating_add(len)).saturating_sub(budget.limit());
+        (bytes, (self.store.len() + 1).saturating_sub(self.max_files))
+    }
+
+    /// Files that nobody reads, those used longest ago first, until they are so many bytes and files
+    /// together; with what is left of both.
+    fn unread(&self, mut bytes: u64, mut files: usize, most: usize) -> (Vec<Name>, u64, usize) {
+        let mut unread = Vec::new();
         for (name, kept) in self.kept.iter().rev() {
-            if bytes == 0 && files == 0 {
+            if bytes == 0 && files == 0 || unread.len() == most {
                 break;
             }
             // The store alone has it.
             if kept.version.holders() == 1 {
                 bytes = bytes.saturating_sub(kept.len);
                 files = files.saturating_sub(1);
-                leaving.push(name.clone());
+                unread.push(name.clone());
             }
         }
-        if bytes > 0 || files > 0 {
+        (unread, bytes, files)
+    }
+
+    /// Whether room could be made for `len` bytes and a file more.
+    pub(super) fn can_make_room(&self, len: u64) -> bool {
+        let (bytes, files) = self.excess(len);
+        let (_, bytes, files) = self.unread(bytes, files, usize::MAX);
+        bytes == 0 && files == 0
+    }
+
+    /// Takes some files out of memory if there is not room for `len` bytes and a file more, and gives
+    /// them, so that they are freed elsewhere.
+    pub(super) fn make_some_room(&mut self, len: u64) -> Vec<Version> {
+        let (bytes, files) = self.excess(len);
+        let (leaving, ..) = self.unread(bytes, files, AT_ONCE);
+        leaving.iter().filter_map(|name| self.take_out(name)).collect()
+    }
+
+    pub(super) fn has_room(&self, len: u64) -> bool {
+        self.excess(len) == (0, 0)
+    }
+
+    /// Somebody writes to a file. True if that is news.
+    pub(super) fn written(&mut self, name: &Name, now: Instant) -> bool {
+        if let Some(writing) = self.writing.get_mut(name) {
+            writing.since = now;
             return false;
         }
-        leaving.iter().for_each(|name| self.forget(name));
+        self.writing.retain(|_, writing| now.duration_since(writing.since) < OPEN_FOR);
+        self.writing.insert(name.clone(), Writing { since: now, file: None });
         true
     }
 
-    /// Somebody has written to a file.
-    pub(super) fn written(&mut self, name: &Name, now: Instant) {
-        if self.writing.insert(name.clone(), now).is_none() {
-            self.writing.retain(|_, since| now.duration_since(*since) < OPEN_FOR);
+    /// Which file it is that somebody writes to by this name.
+    pub(super) fn writes_to(&mut self, name: &Name, file: Option<FileId>) {
+        if let Some(writing) = self.writing.get_mut(name) {
+            writing.file = file;
         }
     }
 
@@ -166,8 +243,11 @@ impl<M: Copy> Held<M> {
         self.writing.remove(name);
     }
 
-    /// Whether somebody has written to a file and not closed it, less than a minute ago.
-    pub(super) fn is_being_written(&self, name: &Name, now: Instant) -> bool {
-        self.writing.get(name).is_some_and(|since| now.duration_since(*since) < OPEN_FOR)
+    /// Whether somebody has written to a file, by any name, and not closed it, less than a minute ago.
+    pub(super) fn is_being_written(&self, name: &Name, about: &About<M>, now: Instant) -> bool {
+        let is_now = |writing: &Writing| now.duration_since(writing.since) < OPEN_FOR;
+        let by_another = |writing: &Writing| writing.file.is_some() && writing.file == about.file;
+        self.writing.get(name).is_some_and(is_now)
+            || about.is_linked && self.writing.values().any(|w| by_another(w) && is_now(w))
     }
 }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
-use memtftp_store::{Name, Store};
+use memtftp_store::{Name, Store, Version};
 
 use self::backing::Backing;
 use self::disk::Disk;
@@ -43,6 +43,12 @@ const QUIET: Duration = Duration::from_millis(300);
 /// How soon a file that is being written, or for which there is no room, is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
 
+/// Looking at many files waits for so many times as long as it last took.
+const REST: u32 = 10;
+
+/// When files are looked at again of which the disk said nothing, and how often it is said.
+const RECOVERY: Duration = Duration::from_secs(60);
+
 /// How long a request waits for such a file.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -67,6 +73,10 @@ struct Inner<B: Backing> {
     /// What is to be looked at again, and when. A table, so that a file that changes without end
     /// is in it once.
     again: Mutex<HashMap<Look, Instant>>,
+    /// How long it took to look at many files.
+    effort: Mutex<Duration>,
+    /// When it was last said that the disk says nothing.
+    last_warning: Mutex<Option<Instant>>,
     /// Tells a thread that there is something in it.
     wake: Sender<()>,
     /// Held while a file gets another content.
@@ -88,7 +98,11 @@ enum Look {
     Load(Name),
     /// See whether a file, or what is below a directory of that name, has changed.
     Check(Name),
-    /// Watch, because what was watched is another now.
+    /// See which of the files that may change under other names have.
+    Linked,
+    /// See which of all files in memory have changed.
+    All,
+    /// Watch, because what was watched is another now, and see which files have changed.
     Watch,
 }
 
@@ -117,6 +131,8 @@ impl Directory {
             arrivals,
             held,
             again: Mutex::default(),
+            effort: Mutex::default(),
+            last_warning: Mutex::default(),
             wake,
             turns: Turns::default(),
             watch: Mutex::default(),
@@ -156,7 +172,19 @@ impl Directory {
 
     /// Takes files out of memory until there is room for so many bytes.
     pub(crate) fn make_room(&self, len: u64) -> bool {
-        self.inner.held().make_room(len)
+        self.inner.make_room(len)
+    }
+
+    /// Takes a file out of memory, whether it is on disk or not.
+    pub(crate) fn take(&self, name: &Name) -> Option<Version> {
+        let mut held = self.inner.held();
+        held.let_go(name);
+        self.inner.arrivals.take(&self.inner.store, name)
+    }
+
+    /// How many files in memory are on disk, too.
+    pub(crate) fn len(&self) -> usize {
+        self.inner.held().len()
     }
 
     /// Loads a file that is not in memory and answers then.
@@ -189,9 +217,10 @@ impl Directory {
         self.stores.try_send(Storing::Commit(Box::new(commit))).map_err(|_| Busy)
     }
 
-    /// Watches anew, and looks at every file in memory, whether it is still the one on disk. Returns
-    /// at once.
-    pub(crate) fn rescan(&self) {
+    /// Watches anew, and looks at every file in memory, whether it is still the one on disk. Holds so
+    /// many files from now on. Returns at once.
+    pub(crate) fn rescan(&self, max_files: usize) {
+        self.inner.held().set_max_files(max_files);
         self.inner.later(Look::Watch);
     }
 }
@@ -203,6 +232,18 @@ impl<B: Backing> Inner<B> {
 
     fn again(&self) -> MutexGuard<'_, HashMap<Look, Instant>> {
         self.again.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn effort(&self) -> MutexGuard<'_, Duration> {
+        self.effort.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn last_warning(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.last_warning.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn watching(&self) -> MutexGuard<'_, Option<B::Watch>> {
+        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

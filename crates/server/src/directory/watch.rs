@@ -1,10 +1,12 @@
 //! What the system tells of changes below a directory.
 
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
-use notify::{Config, Event, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{Config, ErrorKind, Event, RecommendedWatcher, RecursiveMode, Watcher};
 
+use super::AGAIN;
 use super::backing::Change;
 use super::disk::name_of;
 
@@ -35,11 +37,11 @@ impl Watch {
         };
         let (watched, title) = (root.clone(), given.clone());
         let hear = move |event: notify::Result<Event>| match event {
-            Ok(event) if event.need_rescan() => tell(Change::Everything),
+            Ok(event) if event.need_rescan() => tell(Change::Lost),
             Ok(event) => changes(&root, &given, event.kind, &event.paths).for_each(&tell),
             Err(error) => {
                 tracing::warn!("watching {}: {error}", root.display());
-                tell(Change::All);
+                tell(Change::Unknown);
             }
         };
         // Links are followed when files are read, and their targets are checked then.
@@ -59,10 +61,16 @@ impl Watch {
         }
         let mut result = watcher.watch(&watched, RecursiveMode::Recursive);
         for _ in 0..RETRIES {
-            // Something below may be gone since it was listed.
-            if result.is_ok() || !watched.exists() {
-                break;
+            match &result {
+                Err(error) if watched.exists() => {
+                    // Those of the watcher before are given back a moment after it has ended.
+                    if matches!(error.kind, ErrorKind::MaxFilesWatch) {
+                        thread::sleep(AGAIN);
+                    }
+                }
+                _ => break,
             }
+            // Or something below is gone since it was listed.
             result = watcher.watch(&watched, RecursiveMode::Recursive);
         }
         // Without the directory it is told when that comes back; else a part is better than nothing.
@@ -92,12 +100,13 @@ fn changes(
         if path == root || path == given {
             let harmless =
                 matches!(kind, EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)));
-            return (!harmless).then_some(Change::Everything);
+            return (!harmless).then_some(Change::Lost);
         }
         let name = name_of(root, path)?;
         match kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Change::Closed(name)),
             EventKind::Access(_) => None,
+            EventKind::Create(_) => Some(Change::Created(name)),
             EventKind::Modify(ModifyKind::Data(_)) => Some(Change::Written(name)),
             EventKind::Modify(ModifyKind::Metadata(_)) => Some(Change::Touched(name)),
             _ => Some(Change::At(name)),

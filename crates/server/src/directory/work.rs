@@ -1,15 +1,15 @@
 //! What the threads of a directory do.
 
-use std::sync::{PoisonError, Weak};
-use std::time::Instant;
+use std::sync::Weak;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 use memtftp_proto::{ErrorCode, Refusal, RefusalReason};
 use memtftp_store::{Name, Version};
 
-use super::backing::{Backing, BackingError, Change};
+use super::backing::{About, Backing, BackingError, Change};
 use super::held::Loading;
-use super::{AGAIN, Inner, Look, PATIENCE, QUIET, Storing};
+use super::{AGAIN, Inner, Look, PATIENCE, QUIET, RECOVERY, REST, Storing};
 use crate::jobs::{Begin, Commit, Waiter};
 use crate::later::Resolution;
 use crate::library::Opened;
@@ -84,15 +84,19 @@ impl<B: Backing> Inner<B> {
         }
     }
 
-    /// Looks at what is due, one after the other, so that others may take the next.
+    /// Looks at one thing that is due. Before the next comes what was asked for.
     fn look_again(&self) {
-        while let Some(look) = self.due() {
-            self.pass_on();
-            match look {
-                Look::Load(name) => self.load(&name),
-                Look::Check(name) => self.check_below(&name),
-                Look::Watch => self.watch_anew(),
+        let Some(look) = self.due() else { return };
+        self.pass_on();
+        match look {
+            Look::Load(name) => self.load(&name),
+            Look::Check(name) => self.check_below(&name),
+            Look::Linked => {
+                let linked = self.held().linked();
+                self.check_many(&linked);
             }
+            Look::All => self.check_all(),
+            Look::Watch => self.watch_anew(),
         }
     }
 
@@ -104,7 +108,19 @@ impl<B: Backing> Inner<B> {
     }
 
     pub(super) fn later(&self, look: Look) {
-        self.again().entry(look).or_insert_with(|| Instant::now() + AGAIN);
+        let wait = match look {
+            Look::Linked | Look::All => AGAIN.max(*self.effort() * REST),
+            Look::Load(_) | Look::Check(_) | Look::Watch => AGAIN,
+        };
+        self.after(wait, look);
+    }
+
+    fn after(&self, wait: Duration, look: Look) {
+        let at = Instant::now() + wait;
+        let mut again = self.again();
+        let due = again.entry(look).or_insert(at);
+        *due = at.min(*due);
+        drop(again);
         // Full means that a thread will look.
         let _ = self.wake.try_send(());
     }
@@ -117,17 +133,19 @@ impl<B: Backing> Inner<B> {
                 inner.changed(change);
             }
         };
-        let watch = self.backing.watch(tell);
-        let before = self.watch.lock().unwrap_or_else(PoisonError::into_inner).replace(watch);
-        // Not under the lock: it may wait for a change that is being told.
+        // First the one before, since the system has a limit for both together. Not dropped under the
+        // lock: it may wait for a change that is being told.
+        let before = self.watching().take();
         drop(before);
+        let watch = self.backing.watch(tell);
+        let other = self.watching().replace(watch);
+        drop(other);
         self.check_all();
     }
 
     /// Loads what there is room for, before anybody asks, and names what can never be.
     pub(super) fn warm_all(&self, warm: &Sender<Name>) {
         let budget = self.store.budget();
-        let mut has_room = true;
         for name in self.backing.names() {
             let found = self.backing.find(&name);
             let len = found.map(|found| self.backing.about(&found).len).unwrap_or_default();
@@ -138,7 +156,7 @@ impl<B: Backing> Inner<B> {
                 );
                 continue;
             }
-            has_room &= budget.check(len).is_ok() && self.held().has_place();
+            let has_room = budget.check(len).is_ok() && self.held().has_place();
             if has_room && warm.send(name).is_err() {
                 break;
             }
@@ -166,21 +184,19 @@ impl<B: Backing> Inner<B> {
 
     /// Loads a file and answers all who wait for it.
     fn load(&self, name: &Name) {
-        let mut result = self.try_load(name);
-        let mut is_exact = true;
-        if let Err(NotLoaded::Backing(BackingError::NotFound)) = result
-            && self.may_be_spelled_otherwise(name)
-            && let Some(spelled) = self.backing.spelling(name)
-        {
-            result = self.try_load(&spelled);
-            is_exact = false;
-        }
-        let not_found = NotLoaded::Backing(BackingError::NotFound);
-        let result_for = |waiter: &Waiter| match &result {
-            _ if !is_exact && !waiter.ignore_case => Err(&not_found),
-            result => result.as_ref(),
+        let exact = self.try_load(name);
+        let is_there = !matches!(exact, Err(NotLoaded::Backing(BackingError::NotFound)));
+        let other = match !is_there && self.may_be_spelled_otherwise(name) {
+            true => Some(self.try_load_spelled(name)),
+            false => None,
+        };
+        let result_for = |waiter: &Waiter| match &other {
+            Some(other) if waiter.ignore_case => other.as_ref(),
+            _ => exact.as_ref(),
         };
         let (answered, again) = self.held().tried(name, |waiter| match result_for(waiter) {
+            // It has come since, and nobody has looked for it.
+            _ if !is_there && other.is_none() && waiter.ignore_case => false,
             // It will be complete, or others will have been read.
             Err(NotLoaded::Backing(BackingError::Changing) | NotLoaded::NoRoom) => {
                 waiter.since.elapsed() >= PATIENCE
@@ -199,22 +215,26 @@ impl<B: Backing> Inner<B> {
         }
     }
 
+    /// Loads the file that differs from this one in case only.
+    fn try_load_spelled(&self, name: &Name) -> Result<Version, NotLoaded> {
+        let spelled = self.backing.spelling(name).or_else(|| self.store.spelling(name));
+        self.try_load(&spelled.ok_or(BackingError::NotFound)?)
+    }
+
     fn may_be_spelled_otherwise(&self, name: &Name) -> bool {
         let held = self.held();
         held.loading.get(name).is_some_and(|l| l.waiters.iter().any(|waiter| waiter.ignore_case))
     }
 
     fn try_load(&self, name: &Name) -> Result<Version, NotLoaded> {
-        if self.held().is_being_written(name, Instant::now()) {
-            return Err(BackingError::Changing.into());
-        }
-        // An upload may have brought it while the request waited.
+        // By an upload while the request waited, or by another spelling.
         if let Some(version) = self.store.open(name) {
+            self.held().used(name);
             return Ok(version);
         }
         let found = self.backing.find(name)?;
         let about = self.backing.about(&found);
-        if about.age.is_some_and(|age| age < QUIET) {
+        if about.age.is_some_and(|age| age < QUIET) || self.is_being_written(name, &about) {
             return Err(BackingError::Changing.into());
         }
         if about.len > self.store.budget().limit() {
@@ -222,7 +242,7 @@ impl<B: Backing> Inner<B> {
         }
         // Before reading, so that no more is read than there is room for.
         let charge = loop {
-            if !self.held().make_room(about.len) {
+            if !self.make_room(about.len) {
                 return Err(NotLoaded::NoRoom);
             }
             if let Ok(charge) = self.store.budget().charge(about.len) {
@@ -238,8 +258,25 @@ impl<B: Backing> Inner<B> {
         if self.backing.about(&now).mark != about.mark {
             return Err(BackingError::Changing.into());
         }
-        let _receipt = self.held().publish(name, &version, about);
-        Ok(version)
+        Ok(self.held().publish_new(name, version, about))
+    }
+
+    /// Takes files out of memory, a few at a time, until there is room for `len` bytes and a file
+    /// more. False if there cannot be; then nothing is taken out.
+    pub(super) fn make_room(&self, len: u64) -> bool {
+        if !self.held().can_make_room(len) {
+            return false;
+        }
+        loop {
+            let gone = self.held().make_some_room(len);
+            if gone.is_empty() {
+                return self.held().has_room(len);
+            }
+        }
+    }
+
+    fn is_being_written(&self, name: &Name, about: &About<B::Mark>) -> bool {
+        self.held().is_being_written(name, about, Instant::now())
     }
 
     fn begin(&self, begin: Begin) {
@@ -262,21 +299,32 @@ impl<B: Backing> Inner<B> {
     fn commit(&self, commit: Commit) {
         let Commit { id, name, version, existing, answers } = commit;
         let stored = || {
+            if !answers.waits_for_commit(id) {
+                return Ok(None);
+            }
             let mut stored = self.backing.store(&name, version.as_ref())?;
             let _turn = self.turns.take(&name);
+            // Its client may have been told otherwise meanwhile, and have stored another.
+            if !answers.end_commit(id) {
+                return Ok(None);
+            }
             let about = self.backing.publish(&mut stored, &name, existing)?;
             // It is found on disk by now, and what is in memory is another.
             self.backing.settle(&stored).inspect_err(|_| self.held().forget(&name))?;
-            let mut held = self.held();
+            version.leave_share();
             // Empty files take no bytes, but a place.
-            held.make_room(0);
+            self.make_room(0);
+            let mut held = self.held();
             let receipt = held.publish(&name, &version, about);
             // Behind the version, which those see who are woken; and before it can leave again.
             self.arrivals.add(name.clone());
-            Ok(receipt)
+            Ok(Some(receipt))
         };
         let result = stored().map_err(|error: BackingError| not_stored(&name, &error));
-        answers.give(Resolution::Committed(id, result));
+        answers.end_commit(id);
+        if let Some(result) = result.transpose() {
+            answers.give(Resolution::Committed(id, result));
+        }
     }
 
     /// Takes a file out of memory that is no longer what is on disk; the next request loads it.
@@ -285,12 +333,27 @@ impl<B: Backing> Inner<B> {
             return self.later(Look::Check(name.clone()));
         };
         let Some(mark) = self.held().mark(name) else { return };
-        if self.held().is_being_written(name, Instant::now()) {
-            return self.later(Look::Check(name.clone()));
+        match self.backing.find(name).map(|found| self.backing.about(&found)) {
+            Ok(about) if self.is_being_written(name, &about) => {
+                self.later(Look::Check(name.clone()));
+            }
+            Ok(about) if about.mark == mark => {}
+            // What is in memory may be all that is left.
+            Err(error) if !error.is_final() => self.keep_for_now(name, &error),
+            Ok(_) | Err(_) => self.held().forget(name),
         }
-        let found = self.backing.find(name);
-        if !found.is_ok_and(|found| self.backing.about(&found).mark == mark) {
-            self.held().forget(name);
+    }
+
+    fn keep_for_now(&self, name: &Name, error: &BackingError) {
+        self.after(RECOVERY, Look::All);
+        let mut last = self.last_warning();
+        if last.is_none_or(|last| last.elapsed() >= RECOVERY) {
+            *last = Some(Instant::now());
+            tracing::warn!(
+                "{}: cannot tell whether {name} has changed: {error}; what is in memory is served on \
+                 and looked at again in a minute",
+                self.backing.title()
+            );
         }
     }
 
@@ -302,35 +365,71 @@ impl<B: Backing> Inner<B> {
 
     /// The same for all files.
     pub(super) fn check_all(&self) {
-        self.store.names().iter().for_each(|name| self.check(name));
+        self.check_many(&self.store.names());
+    }
+
+    fn check_many(&self, names: &[Name]) {
+        let begun = Instant::now();
+        names.iter().for_each(|name| self.check(name));
+        *self.effort() = begun.elapsed();
     }
 
     /// Acts on what has changed.
     pub(super) fn changed(&self, change: Change) {
         match change {
-            Change::Everything => return self.later(Look::Watch),
-            Change::All => return self.check_all(),
+            Change::Lost => return self.later(Look::Watch),
+            Change::Unknown => return self.later(Look::All),
+            Change::Created(name) => {
+                self.created(&name);
+                self.changed_at(name);
+            }
             Change::At(name) => {
                 self.held().closed(&name);
-                self.check_below(&name);
-                // A new directory is watched a moment later, and may have changed before.
-                self.later(Look::Check(name));
+                self.changed_at(name);
             }
             Change::Touched(name) => self.check(&name),
-            Change::Written(name) => {
-                self.held().written(&name, Instant::now());
-                if self.held().mark(&name).is_some() {
-                    self.later(Look::Check(name));
-                }
-            }
+            Change::Written(name) => self.written(name),
             Change::Closed(name) => {
                 self.held().closed(&name);
                 self.check(&name);
             }
         }
         // It may have been one of these under another name.
-        let linked = self.held().linked();
-        linked.into_iter().for_each(|name| self.later(Look::Check(name)));
+        if self.held().has_linked() {
+            self.later(Look::Linked);
+        }
+    }
+
+    fn created(&self, name: &Name) {
+        let Ok(found) = self.backing.find(name) else { return };
+        match self.backing.about(&found) {
+            // A file in memory may have got another name, under which it can be changed.
+            about if about.is_linked => self.later(Look::All),
+            // Whoever has made it is about to write to it.
+            about if about.len == 0 => {
+                let mut held = self.held();
+                held.written(name, Instant::now());
+                held.writes_to(name, about.file);
+            }
+            _ => {}
+        }
+    }
+
+    fn changed_at(&self, name: Name) {
+        self.check_below(&name);
+        // A new directory is watched a moment later, and may have changed before.
+        self.later(Look::Check(name));
+    }
+
+    fn written(&self, name: Name) {
+        let is_news = self.held().written(&name, Instant::now());
+        if is_news && let Ok(found) = self.backing.find(&name) {
+            let file = self.backing.about(&found).file;
+            self.held().writes_to(&name, file);
+        }
+        if self.held().mark(&name).is_some() {
+            self.later(Look::Check(name));
+        }
     }
 }
 

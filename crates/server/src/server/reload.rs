@@ -61,7 +61,8 @@ impl Server {
         }
         let mut preloaded = self.preloaded.lock().unwrap_or_else(PoisonError::into_inner);
         let (config, kept) = config.keeping_fixed(&self.config.load());
-        let files = preloaded.read(&self.store, directories, config.max_files)?;
+        let directory = self.directory.as_ref();
+        let files = preloaded.read(&self.store, directories, config.max_files, directory)?;
         self.library.prepare(&config.rules).map_err(ReloadError::Thread)?;
         let count = self.workers.len();
         for (number, worker) in self.workers.iter().enumerate() {
@@ -70,10 +71,11 @@ impl Server {
             let _ = worker.commands.send(Command::Configure(Box::new(settings)));
             worker.waker.wake();
         }
+        let max_files = config.max_files;
         self.config.store(Arc::new(config));
         let (loaded, gone) = preloaded.apply(&self.store, files);
         if let Some(directory) = &self.directory {
-            directory.rescan();
+            directory.rescan(max_files);
         }
         Ok(Reloaded { loaded, gone, kept })
     }
