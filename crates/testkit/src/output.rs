@@ -1,7 +1,7 @@
 //! What a process writes, line by line.
 
 use std::io::{BufRead, BufReader, Read};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
@@ -28,11 +28,11 @@ impl Output {
             let mut line = Vec::new();
             while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
                 let text = String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned();
-                collected.lock().unwrap().lines.push(text);
+                locked(collected).lines.push(text);
                 changed.notify_all();
                 line.clear();
             }
-            collected.lock().unwrap().ended = true;
+            locked(collected).ended = true;
             changed.notify_all();
         });
         output
@@ -40,7 +40,7 @@ impl Output {
 
     /// All lines so far.
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.0.0.lock().unwrap().lines.clone()
+        locked(&self.0.0).lines.clone()
     }
 
     /// The first line that `wanted` likes, as soon as it is there; `None` if the stream ends
@@ -60,14 +60,19 @@ impl Output {
     fn wait<T>(&self, what: &str, look: impl Fn(&Collected) -> Option<T>) -> T {
         let deadline = Instant::now() + DEADLINE;
         let (collected, changed) = &*self.0;
-        let mut guard = collected.lock().unwrap();
+        let mut guard = locked(collected);
         loop {
             if let Some(found) = look(&guard) {
                 return found;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             assert!(!left.is_zero(), "waited {DEADLINE:?} for {what}: {:#?}", guard.lines);
-            guard = changed.wait_timeout(guard, left).unwrap().0;
+            guard = changed.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
+}
+
+/// Also after a wait has failed: what was collected is shown then.
+fn locked(collected: &Mutex<Collected>) -> MutexGuard<'_, Collected> {
+    collected.lock().unwrap_or_else(PoisonError::into_inner)
 }
