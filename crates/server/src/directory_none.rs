@@ -52,7 +52,11 @@ impl Directory {
         match *self {}
     }
 
-    pub(crate) fn len(&self) -> usize {
+    pub(crate) fn let_go(&self, _: &Name) {
+        match *self {}
+    }
+
+    pub(crate) fn count_but(&self, _: impl Fn(&Name) -> bool) -> usize {
         match *self {}
     }
 }

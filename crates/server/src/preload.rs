@@ -149,7 +149,7 @@ impl Preloaded {
             found.extend(list_directory(directory)?);
             let fresh = found.keys().filter(|name| !store.contains(name)).count();
             // What is on disk, too, makes room.
-            let leaving = behind.map_or(0, Directory::len);
+            let leaving = behind.map_or(0, |b| b.count_but(|name| found.contains_key(name)));
             if (store.len() + fresh).saturating_sub(leaving) > max_files {
                 return Err(PreloadError::TooMany { path: directory.clone(), max: max_files });
             }
@@ -185,10 +185,16 @@ impl Preloaded {
 
     /// Makes what was read visible, each file at one moment. A file that is gone from the disk is
     /// taken out, unless an upload has replaced it. Gives how many were loaded and taken out.
-    pub(crate) fn apply(&mut self, store: &Store, changes: Changes) -> (usize, usize) {
+    pub(crate) fn apply(
+        &mut self,
+        store: &Store,
+        changes: Changes,
+        behind: Option<&Directory>,
+    ) -> (usize, usize) {
         let counts = (changes.loaded.len(), changes.gone.len());
         for (name, loaded, version) in changes.loaded {
             let _receipt = store.link(name.clone(), &version);
+            behind.inspect(|behind| behind.let_go(&name));
             self.files.insert(name, loaded);
         }
         for name in changes.gone {

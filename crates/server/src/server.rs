@@ -95,7 +95,7 @@ impl Server {
         let store = Store::new(Budget::new(config.memory));
         let mut preloaded = Preloaded::default();
         let files = preloaded.read(&store, &preload, config.max_files, None)?;
-        preloaded.apply(&store, files);
+        preloaded.apply(&store, files, None);
         // What follows is opened by who has to open it again after a rotation and to remove it at the
         // end, and threads inherit what is left of the rights.
         config.user.as_ref().map(RunAs::drop_privileges).transpose()?;
@@ -218,7 +218,10 @@ impl Server {
             // What is on disk, too, makes room, if there is need and it can.
             directory.make_room(bytes.len() as u64);
         }
-        let _receipt = self.store.put(name, bytes)?;
+        let _receipt = self.store.put(name.clone(), bytes)?;
+        if let Some(directory) = &self.directory {
+            directory.let_go(&name);
+        }
         Ok(())
     }
 

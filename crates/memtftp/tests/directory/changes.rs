@@ -98,6 +98,9 @@ fn a_new_file_that_nobody_has_written_to_yet_is_waited_for() {
     let server = watching(&disk);
     let mut writer = File::create(disk.path("new")).unwrap();
     age_both(&writer);
+    // News comes in order.
+    disk.file("watched", "after it");
+    wait_until_served(&server, "watched", b"after it");
     let mut reader = Raw::new(server.address());
     reader.send(&rrq("new", &[]));
     // What is asked for later is loaded later.

@@ -4,7 +4,7 @@ use std::thread;
 
 use testkit::{Raw, STATUS_SOCKET, Signal, bytes, rrq, wrq};
 
-use crate::{BINARY, Disk, get, put};
+use crate::{BINARY, Disk, get, put, wait_until_served};
 
 const FILES: usize = 200;
 const SIZE: usize = 50_000;
@@ -65,7 +65,7 @@ fn two_hundred_clients_read_ten_times_the_memory_within_it() {
 #[test]
 fn an_announced_upload_takes_nothing_out_of_memory_before_it_comes() {
     let disk = full();
-    let flags = ["--memory", "100kB", "--max-client-memory", "100kB"];
+    let flags = ["--memory", "100kB", "--max-client-memory", "1MB"];
     let server = disk.serve(&[&flags[..], &["--status-socket", STATUS_SOCKET]].concat());
     for number in 0..2 {
         assert!(get(&server, &format!("f{number}")).unwrap() == content(number));
@@ -129,7 +129,32 @@ fn files_that_are_seeded_later_find_room() {
     }
     std::fs::write(seed.path().join("seed"), bytes(90_000)).unwrap();
     server.signal(Signal::HUP);
-    crate::wait_until_served(&server, "seed", &bytes(90_000));
+    wait_until_served(&server, "seed", &bytes(90_000));
+}
+
+/// What they replace makes no room for others.
+#[test]
+fn more_seeded_files_than_there_may_be_are_refused_and_nothing_changes() {
+    let disk = full();
+    let seed = tempfile::tempdir().unwrap();
+    let preload = seed.path().to_str().unwrap();
+    let server = disk.serve(&["--memory", "200kB", "--max-files", "2", "--preload", preload]);
+    for number in 0..2 {
+        assert!(get(&server, &format!("f{number}")).unwrap() == content(number));
+    }
+    for name in ["f0", "f1", "a", "b"] {
+        std::fs::write(seed.path().join(name), name).unwrap();
+    }
+    server.signal(Signal::HUP);
+    server.wait_for_stderr("--max-files");
+    for number in 0..4 {
+        assert!(get(&server, &format!("f{number}")).unwrap() == content(number));
+    }
+    // One of them, in place of the one on disk.
+    ["f1", "a", "b"].map(|name| std::fs::remove_file(seed.path().join(name)).unwrap());
+    server.signal(Signal::HUP);
+    wait_until_served(&server, "f0", b"f0");
+    assert!(get(&server, "f5").unwrap() == content(5), "there is room for another");
 }
 
 #[test]

@@ -50,7 +50,7 @@ pub(crate) trait Backing: Send + Sync + 'static {
     ) -> Result<About<Self::Mark>, BackingError>;
 
     /// Returns when a published file is as durable as it is to be.
-    fn settle(&self, stored: &Self::Stored) -> Result<(), BackingError>;
+    fn settle(&self, stored: &Self::Stored, name: &Name) -> Result<(), BackingError>;
 
     /// The names of all files, in no order that matters.
     fn names(&self) -> impl Iterator<Item = Name>;
@@ -58,8 +58,13 @@ pub(crate) trait Backing: Send + Sync + 'static {
     /// Removes what was stored and got no name, because its server ended before.
     fn clear(&self);
 
-    /// Tells of changes from now on, until it is asked again or what it gives is dropped.
-    fn watch(&self, tell: impl Fn(Change) + Send + Sync + 'static) -> Self::Watch;
+    /// Tells of changes from now on, until what it gives is dropped. `before` is what it gave the last
+    /// time, which tells of changes meanwhile.
+    fn watch(
+        &self,
+        tell: impl Fn(Change) + Send + Sync + 'static,
+        before: Option<Self::Watch>,
+    ) -> Self::Watch;
 }
 
 /// The same for all names of one file, and other than that of any other file there is.

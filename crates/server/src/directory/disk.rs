@@ -157,13 +157,9 @@ impl Disk {
                 Err(Errno::EXIST) => false,
                 Err(error) => return Err(error.into()),
             };
-            let parent = std::mem::replace(&mut above, self.beneath(root, &made, flags)?);
+            above = self.beneath(root, &made, flags)?;
             if is_new {
                 fchmod(&above, mode)?;
-            }
-            // Also if another upload has just made it, which may not have come so far.
-            if self.config.durability == Durability::Fsync {
-                fsync(&parent)?;
             }
         }
         Ok(above)
@@ -317,11 +313,20 @@ impl Backing for Disk {
         Ok(About { mark: stamp, len: stamp.len, age: None, file: stamp.file, is_linked })
     }
 
-    fn settle(&self, stored: &Stored) -> Result<(), BackingError> {
-        match self.config.durability {
-            Durability::Fsync => Ok(fsync(&stored.directory)?),
-            Durability::Rename => Ok(()),
+    fn settle(&self, stored: &Stored, name: &Name) -> Result<(), BackingError> {
+        if self.config.durability == Durability::Rename {
+            return Ok(());
         }
+        fsync(&stored.directory)?;
+        if self.config.create_dirs {
+            // Any of those above may be new, and made by another upload that has not come so far.
+            let root = self.root();
+            for above in path_of(name).ancestors().skip(2) {
+                let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+                fsync(self.beneath(&root, above, OFlags::RDONLY | OFlags::DIRECTORY)?)?;
+            }
+        }
+        Ok(())
     }
 
     fn clear(&self) {
@@ -358,10 +363,10 @@ impl Backing for Disk {
         })
     }
 
-    fn watch(&self, tell: impl Fn(Change) + Send + Sync + 'static) -> Watch {
+    fn watch(&self, tell: impl Fn(Change) + Send + Sync + 'static, before: Option<Watch>) -> Watch {
         let tell: Tell = Arc::new(tell);
         *self.tell.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&tell));
-        Watch::start(&self.path, move |change| tell(change))
+        Watch::start(&self.path, move |change| tell(change), before)
     }
 }
 

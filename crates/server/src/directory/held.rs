@@ -22,6 +22,8 @@ pub(super) struct Held<M> {
     max_files: usize,
     arrivals: Arrivals,
     kept: LruCache<Name, Kept<M>>,
+    /// Of all of them together.
+    bytes: u64,
     /// Those of them that have other names, by which they may be changed.
     linked: HashSet<Name>,
     pub(super) loading: HashMap<Name, Loading>,
@@ -68,6 +70,7 @@ impl<M: Copy> Held<M> {
             max_files,
             arrivals,
             kept: LruCache::unbounded(),
+            bytes: 0,
             linked: HashSet::new(),
             loading: HashMap::new(),
             waiting: 0,
@@ -120,7 +123,9 @@ impl<M: Copy> Held<M> {
 
     fn keep(&mut self, name: &Name, version: &Version, about: About<M>) {
         let (mark, len) = (about.mark, version.len());
-        self.kept.put(name.clone(), Kept { version: version.mark(), mark, len });
+        let kept = Kept { version: version.mark(), mark, len };
+        let before = self.kept.put(name.clone(), kept).map_or(0, |kept| kept.len);
+        self.bytes = self.bytes + len - before;
         if about.is_linked {
             self.linked.insert(name.clone());
         } else {
@@ -142,9 +147,9 @@ impl<M: Copy> Held<M> {
         !self.linked.is_empty()
     }
 
-    /// How many files in memory are on disk, too.
-    pub(super) fn len(&self) -> usize {
-        self.kept.len()
+    /// How many files in memory are on disk, too, apart from some.
+    pub(super) fn count_but(&self, is_other: impl Fn(&Name) -> bool) -> usize {
+        self.kept.iter().filter(|(name, _)| !is_other(name)).count()
     }
 
     /// Whether a file more may be held.
@@ -157,20 +162,19 @@ impl<M: Copy> Held<M> {
         self.max_files = max_files;
     }
 
-    /// Takes a file out of memory, if it is the one that was read from disk.
-    pub(super) fn forget(&mut self, name: &Name) {
-        drop(self.take_out(name));
-    }
-
     /// No longer counts a file as one that is on disk, too.
-    pub(super) fn let_go(&mut self, name: &Name) {
-        self.kept.pop(name);
+    pub(super) fn let_go(&mut self, name: &Name) -> Option<VersionMark> {
+        let kept = self.kept.pop(name)?;
+        self.bytes -= kept.len;
         self.linked.remove(name);
+        Some(kept.version)
     }
 
-    fn take_out(&mut self, name: &Name) -> Option<Version> {
-        let version = self.kept.pop(name)?.version.version();
-        self.linked.remove(name);
+    /// Takes a file out of memory, if it is the one that was read from disk. It is given back, to be
+    /// freed elsewhere: workers wait meanwhile.
+    #[must_use]
+    pub(super) fn forget(&mut self, name: &Name) -> Option<Version> {
+        let version = self.let_go(name)?.version();
         self.arrivals.forget(name);
         self.store.remove_version(name, version.as_ref()?);
         version
@@ -183,37 +187,43 @@ impl<M: Copy> Held<M> {
         (bytes, (self.store.len() + 1).saturating_sub(self.max_files))
     }
 
-    /// Files that nobody reads, those used longest ago first, until they are so many bytes and files
-    /// together; with what is left of both.
-    fn unread(&self, mut bytes: u64, mut files: usize, most: usize) -> (Vec<Name>, u64, usize) {
-        let mut unread = Vec::new();
-        for (name, kept) in self.kept.iter().rev() {
-            if bytes == 0 && files == 0 || unread.len() == most {
-                break;
-            }
-            // The store alone has it.
-            if kept.version.holders() == 1 {
-                bytes = bytes.saturating_sub(kept.len);
-                files = files.saturating_sub(1);
-                unread.push(name.clone());
-            }
-        }
-        (unread, bytes, files)
+    /// Files that nobody reads, those used longest ago first.
+    fn unread(&self) -> impl Iterator<Item = (&Name, u64)> {
+        // The store alone has them.
+        let unread = self.kept.iter().rev().filter(|(_, kept)| kept.version.holders() == 1);
+        unread.map(|(name, kept)| (name, kept.len))
     }
 
     /// Whether room could be made for `len` bytes and a file more.
     pub(super) fn can_make_room(&self, len: u64) -> bool {
-        let (bytes, files) = self.excess(len);
-        let (_, bytes, files) = self.unread(bytes, files, usize::MAX);
+        let (mut bytes, mut files) = self.excess(len);
+        if bytes > self.bytes || files > self.kept.len() {
+            return false;
+        }
+        for (_, len) in self.unread() {
+            if bytes == 0 && files == 0 {
+                break;
+            }
+            bytes = bytes.saturating_sub(len);
+            files = files.saturating_sub(1);
+        }
         bytes == 0 && files == 0
     }
 
     /// Takes some files out of memory if there is not room for `len` bytes and a file more, and gives
-    /// them, so that they are freed elsewhere.
+    /// them back as [`forget`](Held::forget) does.
     pub(super) fn make_some_room(&mut self, len: u64) -> Vec<Version> {
-        let (bytes, files) = self.excess(len);
-        let (leaving, ..) = self.unread(bytes, files, AT_ONCE);
-        leaving.iter().filter_map(|name| self.take_out(name)).collect()
+        let (mut bytes, mut files) = self.excess(len);
+        let mut leaving = Vec::new();
+        for (name, len) in self.unread().take(AT_ONCE) {
+            if bytes == 0 && files == 0 {
+                break;
+            }
+            bytes = bytes.saturating_sub(len);
+            files = files.saturating_sub(1);
+            leaving.push(name.clone());
+        }
+        leaving.iter().filter_map(|name| self.forget(name)).collect()
     }
 
     pub(super) fn has_room(&self, len: u64) -> bool {

@@ -6,6 +6,7 @@
 //! is told. Files that are on disk leave memory when room is needed.
 
 mod backing;
+mod changes;
 mod disk;
 mod held;
 mod turns;
@@ -43,8 +44,9 @@ const QUIET: Duration = Duration::from_millis(300);
 /// How soon a file that is being written, or for which there is no room, is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
 
-/// Looking at many files waits for so many times as long as it last took.
+/// Looking at many files waits for so many times as long as it last took, and not longer than this.
 const REST: u32 = 10;
+const LONGEST_REST: Duration = Duration::from_secs(10);
 
 /// When files are looked at again of which the disk said nothing, and how often it is said.
 const RECOVERY: Duration = Duration::from_secs(60);
@@ -73,8 +75,8 @@ struct Inner<B: Backing> {
     /// What is to be looked at again, and when. A table, so that a file that changes without end
     /// is in it once.
     again: Mutex<HashMap<Look, Instant>>,
-    /// How long it took to look at many files.
-    effort: Mutex<Duration>,
+    /// How long it took the last time, of those looks that take long.
+    efforts: Mutex<HashMap<Look, Duration>>,
     /// When it was last said that the disk says nothing.
     last_warning: Mutex<Option<Instant>>,
     /// Tells a thread that there is something in it.
@@ -131,7 +133,7 @@ impl Directory {
             arrivals,
             held,
             again: Mutex::default(),
-            effort: Mutex::default(),
+            efforts: Mutex::default(),
             last_warning: Mutex::default(),
             wake,
             turns: Turns::default(),
@@ -182,9 +184,14 @@ impl Directory {
         self.inner.arrivals.take(&self.inner.store, name)
     }
 
-    /// How many files in memory are on disk, too.
-    pub(crate) fn len(&self) -> usize {
-        self.inner.held().len()
+    /// A file in memory is another now, which is not on disk.
+    pub(crate) fn let_go(&self, name: &Name) {
+        self.inner.held().let_go(name);
+    }
+
+    /// How many files in memory are on disk, too, apart from some.
+    pub(crate) fn count_but(&self, is_other: impl Fn(&Name) -> bool) -> usize {
+        self.inner.held().count_but(is_other)
     }
 
     /// Loads a file that is not in memory and answers then.
@@ -221,7 +228,7 @@ impl Directory {
     /// many files from now on. Returns at once.
     pub(crate) fn rescan(&self, max_files: usize) {
         self.inner.held().set_max_files(max_files);
-        self.inner.later(Look::Watch);
+        self.inner.after(AGAIN, Look::Watch);
     }
 }
 
@@ -234,16 +241,12 @@ impl<B: Backing> Inner<B> {
         self.again.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn effort(&self) -> MutexGuard<'_, Duration> {
-        self.effort.lock().unwrap_or_else(PoisonError::into_inner)
+    fn efforts(&self) -> MutexGuard<'_, HashMap<Look, Duration>> {
+        self.efforts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn last_warning(&self) -> MutexGuard<'_, Option<Instant>> {
         self.last_warning.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn watching(&self) -> MutexGuard<'_, Option<B::Watch>> {
-        self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
+use notify::event::{AccessKind, AccessMode, CreateKind, EventKind, ModifyKind};
 use notify::{Config, ErrorKind, Event, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::AGAIN;
 use super::backing::Change;
 use super::disk::name_of;
 
-/// How often it is tried again to watch a directory that changes meanwhile.
-const RETRIES: usize = 3;
+/// How often it is tried again to watch a directory that changes meanwhile, or to get enough watches.
+const RETRIES: usize = 10;
 
 /// What to do where nothing can be watched.
 const NO_WATCHER: &str = "on Linux raise fs.inotify.max_user_instances if other programs watch, too, \
@@ -28,7 +28,13 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Begins to watch. Without the system's help changes are seen at SIGHUP only, and the log says so.
-    pub(super) fn start(directory: &Path, tell: impl Fn(Change) + Send + 'static) -> Watch {
+    ///
+    /// `before` goes on until then, unless the system has not enough for both.
+    pub(super) fn start(
+        directory: &Path,
+        tell: impl Fn(Change) + Send + 'static,
+        mut before: Option<Watch>,
+    ) -> Watch {
         let given = directory.to_owned();
         // What is told has the path that is watched, which is not the one given if that is a link.
         let Ok(root) = std::fs::canonicalize(directory).or_else(|_| std::path::absolute(directory))
@@ -63,8 +69,8 @@ impl Watch {
         for _ in 0..RETRIES {
             match &result {
                 Err(error) if watched.exists() => {
-                    // Those of the watcher before are given back a moment after it has ended.
-                    if matches!(error.kind, ErrorKind::MaxFilesWatch) {
+                    if matches!(error.kind, ErrorKind::MaxFilesWatch) && before.take().is_none() {
+                        // Its thread gives them back when it gets to it.
                         thread::sleep(AGAIN);
                     }
                 }
@@ -106,7 +112,7 @@ fn changes(
         match kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Change::Closed(name)),
             EventKind::Access(_) => None,
-            EventKind::Create(_) => Some(Change::Created(name)),
+            EventKind::Create(kind) if kind != CreateKind::Folder => Some(Change::Created(name)),
             EventKind::Modify(ModifyKind::Data(_)) => Some(Change::Written(name)),
             EventKind::Modify(ModifyKind::Metadata(_)) => Some(Change::Touched(name)),
             _ => Some(Change::At(name)),

@@ -1,15 +1,14 @@
 //! What the threads of a directory do.
 
-use std::sync::Weak;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, select};
 use memtftp_proto::{ErrorCode, Refusal, RefusalReason};
 use memtftp_store::{Name, Version};
 
-use super::backing::{About, Backing, BackingError, Change};
+use super::backing::{About, Backing, BackingError};
 use super::held::Loading;
-use super::{AGAIN, Inner, Look, PATIENCE, QUIET, RECOVERY, REST, Storing};
+use super::{Inner, Look, PATIENCE, QUIET, Storing};
 use crate::jobs::{Begin, Commit, Waiter};
 use crate::later::Resolution;
 use crate::library::Opened;
@@ -77,72 +76,6 @@ impl<B: Backing> Inner<B> {
         }
     }
 
-    /// Before work that may take long: another thread is to keep the time.
-    fn pass_on(&self) {
-        if !self.again().is_empty() {
-            let _ = self.wake.try_send(());
-        }
-    }
-
-    /// Looks at one thing that is due. Before the next comes what was asked for.
-    fn look_again(&self) {
-        let Some(look) = self.due() else { return };
-        self.pass_on();
-        match look {
-            Look::Load(name) => self.load(&name),
-            Look::Check(name) => self.check_below(&name),
-            Look::Linked => {
-                let linked = self.held().linked();
-                self.check_many(&linked);
-            }
-            Look::All => self.check_all(),
-            Look::Watch => self.watch_anew(),
-        }
-    }
-
-    fn due(&self) -> Option<Look> {
-        let (now, mut again) = (Instant::now(), self.again());
-        let look = again.iter().find(|(_, at)| **at <= now).map(|(look, _)| look.clone())?;
-        again.remove(&look);
-        Some(look)
-    }
-
-    pub(super) fn later(&self, look: Look) {
-        let wait = match look {
-            Look::Linked | Look::All => AGAIN.max(*self.effort() * REST),
-            Look::Load(_) | Look::Check(_) | Look::Watch => AGAIN,
-        };
-        self.after(wait, look);
-    }
-
-    fn after(&self, wait: Duration, look: Look) {
-        let at = Instant::now() + wait;
-        let mut again = self.again();
-        let due = again.entry(look).or_insert(at);
-        *due = at.min(*due);
-        drop(again);
-        // Full means that a thread will look.
-        let _ = self.wake.try_send(());
-    }
-
-    /// Watches, and sees to what has changed before.
-    pub(super) fn watch_anew(&self) {
-        let me = Weak::clone(&self.me);
-        let tell = move |change| {
-            if let Some(inner) = me.upgrade() {
-                inner.changed(change);
-            }
-        };
-        // First the one before, since the system has a limit for both together. Not dropped under the
-        // lock: it may wait for a change that is being told.
-        let before = self.watching().take();
-        drop(before);
-        let watch = self.backing.watch(tell);
-        let other = self.watching().replace(watch);
-        drop(other);
-        self.check_all();
-    }
-
     /// Loads what there is room for, before anybody asks, and names what can never be.
     pub(super) fn warm_all(&self, warm: &Sender<Name>) {
         let budget = self.store.budget();
@@ -183,7 +116,7 @@ impl<B: Backing> Inner<B> {
     }
 
     /// Loads a file and answers all who wait for it.
-    fn load(&self, name: &Name) {
+    pub(super) fn load(&self, name: &Name) {
         let exact = self.try_load(name);
         let is_there = !matches!(exact, Err(NotLoaded::Backing(BackingError::NotFound)));
         let other = match !is_there && self.may_be_spelled_otherwise(name) {
@@ -275,7 +208,7 @@ impl<B: Backing> Inner<B> {
         }
     }
 
-    fn is_being_written(&self, name: &Name, about: &About<B::Mark>) -> bool {
+    pub(super) fn is_being_written(&self, name: &Name, about: &About<B::Mark>) -> bool {
         self.held().is_being_written(name, about, Instant::now())
     }
 
@@ -309,11 +242,16 @@ impl<B: Backing> Inner<B> {
                 return Ok(None);
             }
             let about = self.backing.publish(&mut stored, &name, existing)?;
+            // Freed at the end: workers wait for what is held.
+            let _older = self.store.open(&name);
             // It is found on disk by now, and what is in memory is another.
-            self.backing.settle(&stored).inspect_err(|_| self.held().forget(&name))?;
+            let settled = self.backing.settle(&stored, &name);
+            settled.inspect_err(|_| drop(self.held().forget(&name)))?;
             version.leave_share();
-            // Empty files take no bytes, but a place.
-            self.make_room(0);
+            if !self.store.contains(&name) {
+                // Its bytes are there already.
+                self.make_room(0);
+            }
             let mut held = self.held();
             let receipt = held.publish(&name, &version, about);
             // Behind the version, which those see who are woken; and before it can leave again.
@@ -324,111 +262,6 @@ impl<B: Backing> Inner<B> {
         answers.end_commit(id);
         if let Some(result) = result.transpose() {
             answers.give(Resolution::Committed(id, result));
-        }
-    }
-
-    /// Takes a file out of memory that is no longer what is on disk; the next request loads it.
-    pub(super) fn check(&self, name: &Name) {
-        let Some(_turn) = self.turns.try_take(name) else {
-            return self.later(Look::Check(name.clone()));
-        };
-        let Some(mark) = self.held().mark(name) else { return };
-        match self.backing.find(name).map(|found| self.backing.about(&found)) {
-            Ok(about) if self.is_being_written(name, &about) => {
-                self.later(Look::Check(name.clone()));
-            }
-            Ok(about) if about.mark == mark => {}
-            // What is in memory may be all that is left.
-            Err(error) if !error.is_final() => self.keep_for_now(name, &error),
-            Ok(_) | Err(_) => self.held().forget(name),
-        }
-    }
-
-    fn keep_for_now(&self, name: &Name, error: &BackingError) {
-        self.after(RECOVERY, Look::All);
-        let mut last = self.last_warning();
-        if last.is_none_or(|last| last.elapsed() >= RECOVERY) {
-            *last = Some(Instant::now());
-            tracing::warn!(
-                "{}: cannot tell whether {name} has changed: {error}; what is in memory is served on \
-                 and looked at again in a minute",
-                self.backing.title()
-            );
-        }
-    }
-
-    /// The same for a file or a directory.
-    fn check_below(&self, name: &Name) {
-        self.check(name);
-        self.store.names_below(name).iter().for_each(|name| self.check(name));
-    }
-
-    /// The same for all files.
-    pub(super) fn check_all(&self) {
-        self.check_many(&self.store.names());
-    }
-
-    fn check_many(&self, names: &[Name]) {
-        let begun = Instant::now();
-        names.iter().for_each(|name| self.check(name));
-        *self.effort() = begun.elapsed();
-    }
-
-    /// Acts on what has changed.
-    pub(super) fn changed(&self, change: Change) {
-        match change {
-            Change::Lost => return self.later(Look::Watch),
-            Change::Unknown => return self.later(Look::All),
-            Change::Created(name) => {
-                self.created(&name);
-                self.changed_at(name);
-            }
-            Change::At(name) => {
-                self.held().closed(&name);
-                self.changed_at(name);
-            }
-            Change::Touched(name) => self.check(&name),
-            Change::Written(name) => self.written(name),
-            Change::Closed(name) => {
-                self.held().closed(&name);
-                self.check(&name);
-            }
-        }
-        // It may have been one of these under another name.
-        if self.held().has_linked() {
-            self.later(Look::Linked);
-        }
-    }
-
-    fn created(&self, name: &Name) {
-        let Ok(found) = self.backing.find(name) else { return };
-        match self.backing.about(&found) {
-            // A file in memory may have got another name, under which it can be changed.
-            about if about.is_linked => self.later(Look::All),
-            // Whoever has made it is about to write to it.
-            about if about.len == 0 => {
-                let mut held = self.held();
-                held.written(name, Instant::now());
-                held.writes_to(name, about.file);
-            }
-            _ => {}
-        }
-    }
-
-    fn changed_at(&self, name: Name) {
-        self.check_below(&name);
-        // A new directory is watched a moment later, and may have changed before.
-        self.later(Look::Check(name));
-    }
-
-    fn written(&self, name: Name) {
-        let is_news = self.held().written(&name, Instant::now());
-        if is_news && let Ok(found) = self.backing.find(&name) {
-            let file = self.backing.about(&found).file;
-            self.held().writes_to(&name, file);
-        }
-        if self.held().mark(&name).is_some() {
-            self.later(Look::Check(name));
         }
     }
 }

@@ -73,7 +73,7 @@ impl Server {
         }
         let max_files = config.max_files;
         self.config.store(Arc::new(config));
-        let (loaded, gone) = preloaded.apply(&self.store, files);
+        let (loaded, gone) = preloaded.apply(&self.store, files, directory);
         if let Some(directory) = &self.directory {
             directory.rescan(max_files);
         }
