@@ -151,7 +151,9 @@ fn more_seeded_files_than_there_may_be_are_refused_and_nothing_changes() {
         assert!(get(&server, &format!("f{number}")).unwrap() == content(number));
     }
     // One of them, in place of the one on disk.
-    ["f1", "a", "b"].map(|name| std::fs::remove_file(seed.path().join(name)).unwrap());
+    for name in ["f1", "a", "b"] {
+        std::fs::remove_file(seed.path().join(name)).unwrap();
+    }
     server.signal(Signal::HUP);
     wait_until_served(&server, "f0", b"f0");
     assert!(get(&server, "f5").unwrap() == content(5), "there is room for another");
