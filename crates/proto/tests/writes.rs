@@ -232,6 +232,34 @@ fn a_commit_that_fails_is_an_error_and_no_ack() {
 }
 
 #[test]
+fn a_commit_that_nobody_waits_for_any_more_is_withdrawn() {
+    let committing = || {
+        let mut server = Server::new();
+        server.request(&wrq("f", &[]));
+        server.endpoint.files().later = true;
+        assert_eq!(server.says(&data(1, b"abc")), []);
+        server
+    };
+    let ends: [fn(&mut Server); 4] = [
+        |server| drop(server.says(&error(0, "enough"))),
+        |server| drop(server.request(&rrq("g", &[]))),
+        |server| drop(server.run_until(60_001)),
+        |server| server.endpoint.shut_down(server.now),
+    ];
+    for end in ends {
+        let mut server = committing();
+        let id = server.endpoint.files().pending[0].0;
+        assert_eq!(server.endpoint.files().withdrawn, []);
+        end(&mut server);
+        assert_eq!(server.endpoint.files().withdrawn, [id]);
+    }
+    let mut server = committing();
+    assert_eq!(server.resolve_later(None), [ack(1)]);
+    assert_eq!(server.endpoint.files().withdrawn, []);
+    server.ends_clean();
+}
+
+#[test]
 fn an_upload_begun_later_absorbs_repeats() {
     let mut server = Server::new();
     server.endpoint.files().later = true;

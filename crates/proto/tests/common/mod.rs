@@ -27,6 +27,7 @@ pub struct Memory {
     pub later: bool,
     pub pending: Vec<(SessionId, Vec<u8>, Vec<u8>)>,
     pub commits: usize,
+    pub withdrawn: Vec<SessionId>,
     pub limits: Option<Limits>,
     pub unserved: Option<IpAddr>,
 }
@@ -94,6 +95,10 @@ impl Files for Memory {
         self.files.insert(upload.name, upload.bytes);
         Answer::Now(Ok(Receipt))
     }
+
+    fn withdraw(&mut self, id: SessionId) {
+        self.withdrawn.push(id);
+    }
 }
 
 /// What a packet says, short enough for one line of a table.
@@ -143,7 +148,7 @@ pub struct Server {
     pub tid: SocketId,
     /// Of each run that was sent: its blocks, and whether they had to leave one by one.
     pub runs: Vec<(u16, bool)>,
-    now: Time,
+    pub now: Time,
 }
 
 impl Server {
