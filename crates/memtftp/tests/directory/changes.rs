@@ -144,6 +144,24 @@ fn a_file_that_is_written_in_place_is_not_served_half_under_its_other_names() {
 }
 
 #[test]
+fn a_link_that_leads_to_another_directory_is_followed_there() {
+    let disk = Disk::new();
+    disk.file("release-1/f", "one").file("release-2/f", "two").file("release-3/f", "three");
+    let lead_to = |release| symlink(release, disk.path("new")).unwrap();
+    lead_to("release-1");
+    fs::rename(disk.path("new"), disk.path("current")).unwrap();
+    let server = watching(&disk);
+    assert_eq!(get(&server, "current/f").unwrap(), b"one");
+    lead_to("release-2");
+    fs::rename(disk.path("new"), disk.path("current")).unwrap();
+    wait_until_served(&server, "current/f", b"two");
+    // Or, for a moment, there is none.
+    fs::remove_file(disk.path("current")).unwrap();
+    symlink("release-3", disk.path("current")).unwrap();
+    wait_until_served(&server, "current/f", b"three");
+}
+
+#[test]
 fn a_file_that_gets_another_name_later_is_followed_under_both() {
     let disk = Disk::new();
     disk.file("real", "one");

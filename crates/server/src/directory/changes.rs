@@ -123,7 +123,8 @@ impl<B: Backing> Inner<B> {
             Change::Unknown => return self.later(Look::All),
             Change::Created(name) => {
                 self.created(&name);
-                self.check(&name);
+                // It may be a link to another directory than before.
+                self.check_below(&name);
             }
             Change::At(name) => {
                 self.held().closed(&name);

@@ -3,9 +3,8 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -14,19 +13,17 @@ use std::time::SystemTime;
 
 use memtftp_store::{Existing, Name};
 use rustix::fs::{
-    AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags, ResolveFlags, fchmod, flock, fsync,
-    linkat, mkdirat, openat, openat2, renameat_with, unlinkat,
+    AtFlags, Dir, FlockOperation, Mode, OFlags, ResolveFlags, fchmod, flock, fsync, mkdirat,
+    openat, openat2, unlinkat,
 };
 use rustix::io::Errno;
 use walkdir::WalkDir;
 
 use super::backing::{About, Backing, BackingError, Change};
+use super::temporary::{Stored, is_temporary};
 use super::watch::Watch;
 use crate::config::{DirectoryConfig, Durability};
 use crate::stamp::Stamp;
-
-/// What a file that is being stored is called until it is complete.
-const TEMPORARY: (&str, &str) = (".memtftp-", ".tmp");
 
 impl From<Errno> for BackingError {
     fn from(error: Errno) -> BackingError {
@@ -201,7 +198,7 @@ impl Backing for Disk {
     }
 
     fn find(&self, name: &Name) -> Result<Found, BackingError> {
-        if is_temporary(name) {
+        if is_reserved(name) {
             return Err(BackingError::NotFound);
         }
         let root = self.root();
@@ -255,7 +252,7 @@ impl Backing for Disk {
     }
 
     fn may_store(&self, name: &Name, existing: Existing) -> Result<(), BackingError> {
-        if is_temporary(name) {
+        if is_reserved(name) {
             return Err(BackingError::Unusable(NOT_REGULAR));
         }
         match self.find(name) {
@@ -268,18 +265,8 @@ impl Backing for Disk {
     }
 
     fn store(&self, name: &Name, bytes: &[u8]) -> Result<Stored, BackingError> {
-        let directory = self.directory_of(name)?;
-        let (start, end) = TEMPORARY;
-        let temporary = format!("{start}{:016x}{end}", RandomState::new().hash_one(name));
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(0o666 & !self.config.umask);
-        let file = File::from(openat(&directory, &temporary, flags, mode)?);
-        let mut stored = Stored { directory, temporary, file, named: false };
-        // What is not locked at the next start is nobody's. Where nothing can be locked, it is not
-        // removed then.
-        let _ = flock(&stored.file, FlockOperation::LockExclusive);
-        // The process may have a umask of its own, for its log.
-        fchmod(&stored.file, mode)?;
+        let mut stored = Stored::create(self.directory_of(name)?, mode)?;
         stored.file.write_all(bytes)?;
         if self.config.durability == Durability::Fsync {
             stored.file.sync_all()?;
@@ -293,21 +280,7 @@ impl Backing for Disk {
         name: &Name,
         existing: Existing,
     ) -> Result<About<Stamp>, BackingError> {
-        let file_name = path_of(name).file_name().unwrap_or_default();
-        let flags = match existing {
-            Existing::Refuse => RenameFlags::NOREPLACE,
-            Existing::Replace => RenameFlags::empty(),
-        };
-        let directory = stored.directory.as_fd();
-        match renameat_with(directory, &stored.temporary, directory, file_name, flags) {
-            // Some file systems cannot rename so, but link.
-            Err(Errno::INVAL) if existing == Existing::Refuse => {
-                linkat(directory, &stored.temporary, directory, file_name, AtFlags::empty())?;
-                stored.remove_temporary();
-            }
-            renamed => renamed?,
-        }
-        stored.named = true;
+        stored.take_name(path_of(name).file_name().unwrap_or_default(), existing)?;
         let stamp = Stamp::of(&stored.file.metadata()?);
         let is_linked = has_links(&self.root(), name);
         Ok(About { mark: stamp, len: stamp.len, age: None, file: stamp.file, is_linked })
@@ -331,7 +304,7 @@ impl Backing for Disk {
 
     fn clear(&self) {
         for entry in WalkDir::new(&self.path).into_iter().flatten() {
-            if !is_temporary_file(entry.file_name()) || !entry.file_type().is_file() {
+            if !is_temporary(entry.file_name()) || !entry.file_type().is_file() {
                 continue;
             }
             match self.remove_left(entry.path()) {
@@ -349,8 +322,8 @@ impl Backing for Disk {
 
     fn names(&self) -> impl Iterator<Item = Name> {
         let entries = WalkDir::new(&self.path).into_iter().flatten();
-        let files = entries
-            .filter(|entry| !entry.file_type().is_dir() && !is_temporary_file(entry.file_name()));
+        let files =
+            entries.filter(|entry| !entry.file_type().is_dir() && !is_temporary(entry.file_name()));
         files.filter_map(|entry| {
             let name = name_of(&self.path, entry.path());
             if name.is_none() {
@@ -367,31 +340,6 @@ impl Backing for Disk {
         let tell: Tell = Arc::new(tell);
         *self.tell.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&tell));
         Watch::start(&self.path, move |change| tell(change), before)
-    }
-}
-
-/// A file that is on the disk and has no name yet. Without one it is removed.
-#[derive(Debug)]
-pub(crate) struct Stored {
-    directory: OwnedFd,
-    temporary: String,
-    file: File,
-    named: bool,
-}
-
-impl Stored {
-    fn remove_temporary(&self) {
-        if let Err(error) = unlinkat(&self.directory, &self.temporary, AtFlags::empty()) {
-            tracing::warn!("cannot remove {}, which is not needed: {error}", self.temporary);
-        }
-    }
-}
-
-impl Drop for Stored {
-    fn drop(&mut self) {
-        if !self.named {
-            self.remove_temporary();
-        }
     }
 }
 
@@ -414,14 +362,9 @@ fn path_of(name: &Name) -> &Path {
 pub(super) fn name_of(directory: &Path, path: &Path) -> Option<Name> {
     let relative = path.strip_prefix(directory).ok()?;
     let name = Name::parse(relative.as_os_str().as_bytes()).ok()?;
-    (!is_temporary(&name)).then_some(name)
+    (!is_reserved(&name)).then_some(name)
 }
 
-fn is_temporary(name: &Name) -> bool {
-    path_of(name).file_name().is_some_and(is_temporary_file)
-}
-
-fn is_temporary_file(name: &OsStr) -> bool {
-    let (start, end) = TEMPORARY;
-    name.as_bytes().starts_with(start.as_bytes()) && name.as_bytes().ends_with(end.as_bytes())
+fn is_reserved(name: &Name) -> bool {
+    path_of(name).file_name().is_some_and(is_temporary)
 }

@@ -9,6 +9,7 @@ mod backing;
 mod changes;
 mod disk;
 mod held;
+mod temporary;
 mod turns;
 mod watch;
 mod work;
