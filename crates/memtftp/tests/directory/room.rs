@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use testkit::{Raw, STATUS_SOCKET, Signal, bytes, rrq, wrq};
+use testkit::{Raw, STATUS_SOCKET, Signal, bytes, rrq, wait_for, wrq};
 
 use crate::{BINARY, Disk, get, put, wait_until_served};
 
@@ -70,6 +70,8 @@ fn an_announced_upload_takes_nothing_out_of_memory_before_it_comes() {
     for number in 0..2 {
         assert!(get(&server, &format!("f{number}")).unwrap() == content(number));
     }
+    // Both have been read to the end, so they may leave.
+    server.wait_for_log(2);
     let options = [("tsize", "90000"), ("blksize", "60000")];
     let mut client = Raw::new(server.address());
     let first = client.ask(&wrq("new", &options));
@@ -128,8 +130,11 @@ fn files_that_are_seeded_later_find_room() {
         assert!(get(&server, &format!("f{number}")).unwrap() == content(number));
     }
     std::fs::write(seed.path().join("seed"), bytes(90_000)).unwrap();
-    server.signal(Signal::HUP);
-    wait_until_served(&server, "seed", &bytes(90_000));
+    // What is still being read or loaded makes no room, and then nothing is seeded.
+    wait_for("the seed", || {
+        server.signal(Signal::HUP);
+        get(&server, "seed").is_ok_and(|got| got == bytes(90_000)).then_some(())
+    });
 }
 
 /// What they replace makes no room for others.
