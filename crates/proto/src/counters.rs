@@ -9,9 +9,9 @@ pub enum DropReason {
     /// Arrived on a listening socket, but is no request. Nothing but requests is answered there,
     /// or two servers could be made to answer each other for ever.
     NotARequest,
-    /// A request sent to a broadcast or multicast address (RFC 1123 section 4.2.3.5).
+    /// A datagram sent to a broadcast or multicast address (RFC 1123 section 4.2.3.5).
     NotDirected,
-    /// A request from a port that belongs to another service; its address is forged.
+    /// A request from the port of a service that answers whatever it gets; its address is forged.
     ServicePort,
     /// A request of a client that is not served, when too many such were answered.
     NotServed,

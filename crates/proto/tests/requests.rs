@@ -5,7 +5,8 @@ mod common;
 
 use common::*;
 use memtftp_proto::{
-    Datagram, DropReason, ErrorCode, Kind, MAX_REQUEST, Outcome, Packet, Progress, Route, Time,
+    Datagram, DropReason, ErrorCode, Kind, MAX_REQUEST, Outcome, Packet, Progress, Route, SocketId,
+    Time,
 };
 use proptest::prelude::*;
 
@@ -96,12 +97,59 @@ fn modes() {
 
 #[test]
 fn requests_from_service_ports_are_dropped() {
-    for port in [0, 7, 13, 17, 19, 53, 69, 123] {
+    for port in [0, 7, 11, 13, 17, 19, 37, 53, 111, 123] {
         let mut server = Server::new().file("f", b"x");
         server.peer.set_port(port);
         assert_eq!(server.request(&rrq("f", &[])), [], "port {port}");
         assert_eq!(server.record().outcome, Outcome::Dropped(DropReason::ServicePort));
         assert_eq!(server.request(&rrq("f", &[])[..4]), [], "malformed, port {port}");
+    }
+}
+
+/// Boot firmware may ask from any port, even from that of TFTP.
+#[test]
+fn clients_on_any_other_port_are_served() {
+    for port in [1, 9, 67, 68, 69, 70, 161, 1_023, 1_900, u16::MAX] {
+        for request in [rrq("f", &[]), rrq("f", &[("tsize", "0")]), wrq("g", &[])] {
+            let mut server = Server::new().file("f", b"x");
+            server.peer.set_port(port);
+            assert!(!matches!(server.request(&request)[..], [] | [Say::Error(..)]), "port {port}");
+        }
+        let mut server = Server::new();
+        server.peer.set_port(port);
+        let stray = server.datagram(SocketId(1), server.peer, &encode(&ack(1)));
+        assert_eq!(stray, [error(5, "unknown transfer ID")], "port {port}");
+    }
+}
+
+#[test]
+fn packets_of_no_transfer_to_a_broadcast_address_get_no_answer() {
+    for socket in [LISTENING, SocketId(1)] {
+        let mut server = Server::new();
+        for say in [data(1, b"x"), ack(0), ack(1), error(0, ""), oack(&[])] {
+            let route = Route { socket, peer: server.peer, local: None };
+            let payload = encode(&say);
+            let datagram = Datagram { route, directed: false, payload: &payload };
+            server.endpoint.handle_datagram(Time::ZERO, &datagram);
+            assert!(server.endpoint.poll_transmit(Time::ZERO).is_none(), "{say:?}");
+        }
+    }
+}
+
+/// Nor may they end one.
+#[test]
+fn packets_to_a_broadcast_address_belong_to_no_transfer() {
+    for mut server in [Server::new(), Server::single_port()] {
+        server = server.file("f", &bytes(2_000));
+        assert_eq!(server.request(&rrq("f", &[])).len(), 1);
+        let route = Route { socket: server.tid, peer: server.peer, local: server.local() };
+        for say in [error(0, ""), ack(1)] {
+            let payload = encode(&say);
+            let datagram = Datagram { route, directed: false, payload: &payload };
+            server.endpoint.handle_datagram(server.now, &datagram);
+            assert!(server.endpoint.poll_transmit(server.now).is_none(), "{say:?}");
+        }
+        assert_eq!(server.says(&ack(1)), [data(2, &bytes(2_000)[512..1_024])]);
     }
 }
 

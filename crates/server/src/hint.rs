@@ -23,6 +23,9 @@ const MAX_BEHIND: u64 = 1_024;
 /// The error code of a client that does not want the options of our OACK (RFC 2347).
 const OPTIONS_REFUSED: u16 = 8;
 
+/// What the log says of a request from the port of a service that answers whatever it gets.
+pub(crate) const SERVICE_PORT: &str = "sent from the port of another service";
+
 /// What most likely went wrong with a request, or could go better, and so what an operator can do.
 ///
 /// A guess from one line: the log keeps no packets. It is the key `hint` of the request log.
@@ -69,11 +72,13 @@ pub enum Hint {
     SmallBlocks,
     /// What came to the listening port is no request.
     NotARequest,
+    /// The request came from the port of a service that answers whatever it gets.
+    ServicePort,
 }
 
 impl Hint {
     /// Every hint, the most serious first.
-    pub const ALL: [Hint; 20] = [
+    pub const ALL: [Hint; 21] = [
         Hint::ReplyLost,
         Hint::NoAnswer,
         Hint::BlockLimit,
@@ -94,6 +99,7 @@ impl Hint {
         Hint::Loss,
         Hint::SmallBlocks,
         Hint::NotARequest,
+        Hint::ServicePort,
     ];
 
     /// The word that stands for it in the request log. It stays the same in later versions.
@@ -119,6 +125,7 @@ impl Hint {
             Hint::Loss => "loss",
             Hint::SmallBlocks => "small-blocks",
             Hint::NotARequest => "not-a-request",
+            Hint::ServicePort => "service-port",
         }
     }
 
@@ -196,6 +203,11 @@ impl Hint {
                 "something that is no TFTP request comes to the listening port: a scan, or a \
                  client with a wrong port"
             }
+            Hint::ServicePort => {
+                "requests from the port of a service that answers whatever it gets (echo, DNS, NTP and \
+                 such) have no answer: the address is forged to make two servers answer each other, or \
+                 the client has to ask from another port"
+            }
         }
     }
 
@@ -208,6 +220,7 @@ impl Hint {
                 Some(Hint::TooOften)
             }
             Ending::Dropped if facts.reason == "not a request" => Some(Hint::NotARequest),
+            Ending::Dropped if facts.reason == SERVICE_PORT => Some(Hint::ServicePort),
             Ending::Aborted | Ending::Timeout => of_failure(facts).or_else(|| of_progress(facts)),
             Ending::Ok => of_progress(facts),
             Ending::Probe | Ending::Shutdown | Ending::Dropped => None,

@@ -106,6 +106,7 @@ fn drops() {
     assert_eq!(dropped(Kind::Unrecognized, not_served), Some(Hint::NotServed));
     let often = "too many requests of this client in a second";
     assert_eq!(dropped(Kind::Read, often), Some(Hint::TooOften));
+    assert_eq!(dropped(Kind::Write, SERVICE_PORT), Some(Hint::ServicePort));
     assert_eq!(dropped(Kind::Read, "sent to a broadcast or multicast address"), None);
 }
 

@@ -256,8 +256,8 @@ impl Worker {
             };
             let now = self.now();
             for received in batch.iter() {
-                let Some(directed) = self.is_directed(&received) else { continue };
                 let socket = SocketId(u16::try_from(key).unwrap_or(u16::MAX));
+                let Some(directed) = self.is_directed(socket, &received) else { continue };
                 let route = Route { socket, peer: received.peer, local: received.local };
                 self.catch_up(&route);
                 let datagram = Datagram { route, directed, payload: received.payload };
@@ -277,12 +277,14 @@ impl Worker {
 
     /// Whether a datagram is to be answered as if it had been sent to this host alone; `None` if it
     /// is another worker's to see to.
-    fn is_directed(&self, received: &Received<'_>) -> Option<bool> {
+    fn is_directed(&self, socket: SocketId, received: &Received<'_>) -> Option<bool> {
         match (received.cast, self.broadcasts) {
             (Cast::Unicast, _) => Some(true),
             (_, Broadcasts::Ignore) => None,
             // Without an address of ours it would leave from any.
-            (Cast::Broadcast, Broadcasts::Answer) => Some(received.local.is_some()),
+            (Cast::Broadcast, Broadcasts::Answer) if self.endpoint.is_listening(socket) => {
+                Some(received.local.is_some())
+            }
             (Cast::Broadcast | Cast::Multicast, _) => Some(false),
         }
     }

@@ -1,13 +1,13 @@
 //! Packets with another's address on them: they must make nobody answer for ever.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 
 use testkit::{Host, Line, Memtftp, Raw, Spoofer, ack, bytes, data, error, request, rrq, wrq};
 
 use crate::{client, datagrams_sent, ports, serve};
 
 /// Ports of services that answer whatever they get, and port 0, which nobody can answer.
-const SERVICES: [u16; 8] = [0, 7, 13, 17, 19, 53, 69, 123];
+const SERVICES: [u16; 10] = [0, 7, 11, 13, 17, 19, 37, 53, 111, 123];
 
 const FILE_BLOCKS: usize = 500;
 
@@ -71,9 +71,7 @@ fn other_services_get_no_answer(flags: &[&str]) {
     let asked = settle(&mut client);
     assert_eq!(datagrams_sent(&host), before + asked);
     let log = server.stop();
-    let dropped = |line: &&Line| {
-        line.is(&[("outcome", "dropped"), ("reason", "sent from the port of another service")])
-    };
+    let dropped = |line: &&Line| line.is(&[("outcome", "dropped"), ("hint", "service-port")]);
     assert_eq!(log.iter().filter(dropped).count(), SERVICES.len() * REQUESTS, "{log:#?}");
 }
 
@@ -90,6 +88,30 @@ fn other_services_get_no_answer_from_a_single_port() {
 #[test]
 fn other_services_get_no_answer_with_portable_io() {
     other_services_get_no_answer(&["--io", "portable"]);
+}
+
+/// Firmware that asks from the port of TFTP itself.
+fn a_client_on_port_69_is_served(flags: &[&str]) {
+    let host = Host::new();
+    let server = server_on(&host, flags);
+    let socket = host.enter(|| UdpSocket::bind("127.0.0.9:69")).unwrap();
+    let mut buffer = [0; 1_024];
+    socket.send_to(&rrq("file", &[]), server.address()).unwrap();
+    let (_, from) = socket.recv_from(&mut buffer).unwrap();
+    assert_eq!(buffer[..4], data(1, b""));
+    socket.send_to(&ack(1), from).unwrap();
+    socket.recv_from(&mut buffer).unwrap();
+    assert_eq!(buffer[..4], data(2, b""));
+}
+
+#[test]
+fn a_client_on_port_69_is_served_from_any_port() {
+    a_client_on_port_69_is_served(&[]);
+}
+
+#[test]
+fn a_client_on_port_69_is_served_from_a_single_port() {
+    a_client_on_port_69_is_served(&["--single-port"]);
 }
 
 /// Sends everything from each port of one server to each port of another, which may be the same.

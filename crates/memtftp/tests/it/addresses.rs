@@ -100,6 +100,37 @@ fn broadcasts_are_not_answered_over_both() {
     broadcasts_are_not_answered(&["--listen", "[::]:0"]);
 }
 
+/// Packets of no transfer, to every port there is.
+fn strays_to_a_broadcast_address_get_no_answer(flags: &[&str]) {
+    let server = serve_in_order(flags);
+    let mut client = Raw::new(server.address());
+    client.get("none", &[]).unwrap_err();
+    let transfers = server.banner("transfers").split([' ', ',']);
+    let transfers: Vec<u16> = transfers.filter_map(|word| word.parse().ok()).collect();
+    assert!(!transfers.is_empty(), "{}", server.banner("transfers"));
+    let mut stranger = Raw::new(server.address());
+    for port in transfers {
+        for packet in [testkit::ack(7), testkit::data(1, b"x")] {
+            stranger.send_to(&packet, SocketAddr::new("127.255.255.255".parse().unwrap(), port));
+            // An answer would come before the answer to what is sent next.
+            stranger.send_to(&packet, SocketAddr::new(server.address().ip(), port));
+            assert!(matches!(stranger.receive_any(), Packet::Error(5, _)));
+        }
+    }
+    assert!(!stranger.has_packet());
+}
+
+#[test]
+fn strays_to_a_broadcast_address_get_no_answer_over_ipv4() {
+    strays_to_a_broadcast_address_get_no_answer(&["--listen", "0.0.0.0:0"]);
+}
+
+#[test]
+fn strays_to_a_broadcast_address_get_no_answer_where_requests_do() {
+    let flags = ["--listen", "[::]:0", "--answer-broadcast"];
+    strays_to_a_broadcast_address_get_no_answer(&flags);
+}
+
 #[test]
 fn every_address_of_the_banner_answers() {
     let server = serve(&["--port", "0", "--allow", "any"]);

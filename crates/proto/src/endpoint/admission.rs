@@ -2,7 +2,7 @@
 
 use crate::control::ControlPacket;
 use crate::counters::DropReason;
-use crate::endpoint::session::{is_service_port, record_without_session};
+use crate::endpoint::session::{record_without_session, service_port};
 use crate::endpoint::{Endpoint, SHUTTING_DOWN};
 use crate::files::Files;
 use crate::packet::ErrorCode;
@@ -111,7 +111,7 @@ impl<F: Files> Endpoint<F> {
 
 pub(super) fn reason_to_drop(datagram: &Datagram<'_>) -> Option<DropReason> {
     if datagram.directed {
-        is_service_port(datagram.route.peer.port())
+        service_port(datagram.route.peer.port())
     } else {
         Some(DropReason::NotDirected)
     }

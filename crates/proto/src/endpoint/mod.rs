@@ -116,6 +116,8 @@ impl<F: Files> Endpoint<F> {
         let packet = Packet::parse(datagram.payload);
         match self.config.sockets.get(usize::from(datagram.route.socket.0)) {
             Some(SocketRole::Listening { .. }) => self.handle_listening(now, datagram, packet),
+            // Nobody sends a packet of a transfer to many hosts (RFC 1123 section 4.2.3.5).
+            _ if !datagram.directed => self.counters.drop(DropReason::NotDirected),
             _ => self.handle_transfer(now, &datagram.route, packet.ok()),
         }
     }
@@ -209,14 +211,19 @@ impl<F: Files> Endpoint<F> {
         }
     }
 
+    /// Whether requests arrive on this socket.
+    pub fn is_listening(&self, socket: SocketId) -> bool {
+        let role = self.config.sockets.get(usize::from(socket.0));
+        matches!(role, Some(SocketRole::Listening { .. }))
+    }
+
     /// For a route of a listening socket: the socket on which this peer has a transfer under way, if
     /// it is another.
     ///
     /// A driver that has read a datagram from one socket should first give the endpoint what waits
     /// at that other: it was sent before, and a new request ends what it has not seen the end of.
     pub fn runs_elsewhere(&self, route: &Route) -> Option<SocketId> {
-        let role = self.config.sockets.get(usize::from(route.socket.0));
-        if !matches!(role, Some(SocketRole::Listening { .. })) {
+        if !self.is_listening(route.socket) {
             return None;
         }
         let session = self.sessions.get(self.find(route)?)?;

@@ -44,8 +44,8 @@ impl<F: Files> Endpoint<F> {
             Ok(Packet::Read(request)) => self.handle_request(now, datagram, Kind::Read, &request),
             Ok(Packet::Write(request)) => self.handle_request(now, datagram, Kind::Write, &request),
             Ok(packet) => match self.session_on_listening(route, &packet) {
-                Some(id) => self.handle_session_packet(now, id, packet),
-                None => self.drop_request(Kind::Unrecognized, datagram, DropReason::NotARequest),
+                Some(id) if datagram.directed => self.handle_session_packet(now, id, packet),
+                _ => self.drop_request(Kind::Unrecognized, datagram, DropReason::NotARequest),
             },
             Err(ParseError::Request(error)) => {
                 let refusal = Refusal::new(ErrorCode::ILLEGAL, error.to_string());

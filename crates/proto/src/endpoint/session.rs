@@ -179,11 +179,16 @@ pub(super) fn record_without_session(
     }
 }
 
-/// Ports of services that answer what they get: a request from there is forged, to make two
-/// servers answer each other (echo, daytime, qotd, chargen, DNS, TFTP, NTP). Port 0 cannot be
-/// answered at all.
-pub(super) fn is_service_port(port: u16) -> Option<DropReason> {
-    matches!(port, 0 | 7 | 13 | 17 | 19 | 53 | 69 | 123).then_some(DropReason::ServicePort)
+/// Why a request from `port` gets no answer, if that is the port of a service which answers whatever
+/// it gets: echo, systat, daytime, qotd, chargen, time, DNS, the port mapper, NTP. Such a request is
+/// forged, to make two servers answer each other. Port 0 cannot be answered at all.
+///
+/// Port 69 is not among them. Some boot firmware asks from there, and two TFTP servers cannot be made
+/// to answer each other for ever: our answers go to the other's listening port, where only a request
+/// is answered, and an ERROR is never answered.
+pub(super) fn service_port(port: u16) -> Option<DropReason> {
+    let answers_anything = matches!(port, 0 | 7 | 11 | 13 | 17 | 19 | 37 | 53 | 111 | 123);
+    answers_anything.then_some(DropReason::ServicePort)
 }
 
 impl<F: Files> std::fmt::Debug for State<F> {

@@ -3,7 +3,7 @@
 use crate::control::ControlPacket;
 use crate::counters::DropReason;
 use crate::endpoint::Endpoint;
-use crate::endpoint::session::{State, is_service_port};
+use crate::endpoint::session::{State, service_port};
 use crate::files::{Answer, Files};
 use crate::packet::{ErrorCode, Packet};
 use crate::receiver::{Dally, Verdict};
@@ -31,7 +31,7 @@ impl<F: Files> Endpoint<F> {
     /// A packet of no transfer that we know. An ERROR is never answered, nor what may be one.
     fn handle_stray(&mut self, now: Time, route: &Route, packet: Option<Packet<'_>>) {
         let answerable = matches!(packet, Some(Packet::Data { .. } | Packet::Ack { .. }))
-            && is_service_port(route.peer.port()).is_none();
+            && service_port(route.peer.port()).is_none();
         let per_second = self.config.stray_answers_per_second;
         if answerable && self.stray_answers.allow(now, per_second) {
             let packet = ControlPacket::error(ErrorCode::UNKNOWN_TID, "unknown transfer ID");

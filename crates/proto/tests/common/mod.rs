@@ -232,9 +232,14 @@ impl Server {
     }
 
     pub fn datagram(&mut self, socket: SocketId, peer: SocketAddr, payload: &[u8]) -> Vec<Say> {
-        let route = Route { socket, peer, local: Some("192.0.2.1".parse().unwrap()) };
+        let route = Route { socket, peer, local: self.local() };
         self.endpoint.handle_datagram(self.now, &Datagram { route, directed: true, payload });
         self.sent()
+    }
+
+    /// The address of ours that clients send to.
+    pub fn local(&self) -> Option<IpAddr> {
+        Some("192.0.2.1".parse().unwrap())
     }
 
     fn sent(&mut self) -> Vec<Say> {

@@ -7,7 +7,7 @@ use memtftp_proto::{DropReason, Kind, Outcome, Record};
 
 use super::LogFormat;
 use super::text::{cut, escape, escape_option, quote};
-use crate::hint::{Facts, Hint};
+use crate::hint::{Facts, Hint, SERVICE_PORT};
 
 /// How much of a datagram that is no request is shown, in bytes.
 const SHOWN: usize = 32;
@@ -189,7 +189,7 @@ fn drop_reason(reason: DropReason) -> &'static str {
     match reason {
         DropReason::NotARequest => "not a request",
         DropReason::NotDirected => "sent to a broadcast or multicast address",
-        DropReason::ServicePort => "sent from the port of another service",
+        DropReason::ServicePort => SERVICE_PORT,
         DropReason::NotServed => "client network is not served, and too many such requests came",
         DropReason::ClientRequests => "too many requests of this client in a second",
         DropReason::HalfOpen => "not answered yet when a new request needed its place",
