@@ -90,11 +90,14 @@ pub struct Config {
     pub sockets: Vec<SocketRole>,
     /// When to send again and when to give up.
     pub timing: Timing,
-    /// Live sessions; a request over it is refused as busy.
+    /// Live sessions. For a request over it the oldest half-open one ends, as at
+    /// [`max_half_open`](Config::max_half_open); if there is none, it is refused as busy.
     pub max_sessions: usize,
-    /// Live sessions of one client address; a request over it is refused as busy.
+    /// Live sessions of one client address. For a request over it the oldest half-open one of this
+    /// client ends; if there is none, it is refused as busy.
     pub max_sessions_per_client: usize,
-    /// Live sessions of writes; a write request over it is refused as busy.
+    /// Live sessions of writes. For a write request over it the oldest half-open one of a write ends;
+    /// if there is none, it is refused as busy.
     pub max_uploads: usize,
     /// Half-open sessions: those whose client has not answered our first packet yet, also while they
     /// wait for storage. For a request over it the oldest of them ends, and its client is not told.
@@ -103,7 +106,7 @@ pub struct Config {
     /// that lives answers within a round trip: it has its place for as long as it takes to fill all.
     /// One whose place was taken repeats its request and begins again.
     pub max_half_open: usize,
-    /// Half-open sessions of one client address; a request over it is refused as busy.
+    /// Half-open sessions of one client address. For a request over it the oldest of them ends.
     pub max_half_open_per_client: usize,
     /// New requests of one client address, a second; as many may come at once. What is over it is
     /// dropped: a client repeats its request, and an ERROR would make it give up, or ask again at once.

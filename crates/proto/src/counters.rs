@@ -18,8 +18,8 @@ pub enum DropReason {
     /// A request of a client address that has sent too many in a second
     /// ([`Config::max_requests_per_client`](crate::Config::max_requests_per_client)).
     ClientRequests,
-    /// A request whose client had not answered yet when its place was needed for a new one
-    /// ([`Config::max_half_open`](crate::Config::max_half_open)).
+    /// A request whose client had not answered yet when its place was needed for a new one, at any
+    /// limit on sessions ([`Config::max_half_open`](crate::Config::max_half_open)).
     HalfOpen,
     /// A packet of no transfer that we know, and an answer was not due or too many were.
     Stray,

@@ -66,8 +66,6 @@ pub enum RefusalReason {
     Sessions,
     /// Too many sessions of this client.
     ClientSessions,
-    /// Too many sessions that this client has not answered yet.
-    HalfOpen,
     /// Too many uploads in flight.
     Uploads,
     /// The transfer took too long.
@@ -86,7 +84,7 @@ pub enum RefusalReason {
 
 impl RefusalReason {
     /// Every reason, in the order of [`Counters`](crate::Counters).
-    pub const ALL: [RefusalReason; 18] = [
+    pub const ALL: [RefusalReason; 17] = [
         RefusalReason::NotFound,
         RefusalReason::NotAllowed,
         RefusalReason::Rule,
@@ -97,7 +95,6 @@ impl RefusalReason {
         RefusalReason::ShuttingDown,
         RefusalReason::Sessions,
         RefusalReason::ClientSessions,
-        RefusalReason::HalfOpen,
         RefusalReason::Uploads,
         RefusalReason::TransferTime,
         RefusalReason::Memory,
@@ -120,7 +117,6 @@ impl RefusalReason {
             RefusalReason::ShuttingDown => "shutting_down",
             RefusalReason::Sessions => "max_sessions",
             RefusalReason::ClientSessions => "max_client_sessions",
-            RefusalReason::HalfOpen => "max_half_open",
             RefusalReason::Uploads => "max_uploads",
             RefusalReason::TransferTime => "max_transfer_time",
             RefusalReason::Memory => "memory",

@@ -1,5 +1,5 @@
 //! What is done at each limit of the core, and where it is counted.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod common;
 
@@ -7,7 +7,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::*;
-use memtftp_proto::{DropReason, ErrorCode, Kind, Outcome, Refusal, RefusalReason, SocketId};
+use memtftp_proto::{
+    DropReason, ErrorCode, Kind, Outcome, Record, Refusal, RefusalReason, SocketId,
+};
+use proptest::prelude::*;
 
 const BUSY: &str = "server is busy, try again later";
 
@@ -38,37 +41,81 @@ fn last_reason(server: &mut Server) -> String {
     }
 }
 
+/// Asks as another client, and answers the first packet. Gives the port that serves it.
+fn begin(server: &mut Server, number: u16, request: &[u8]) -> SocketId {
+    let (port, sent) = ask(server, number, request);
+    let answer = match &sent[..] {
+        [Say::Data(1, _)] => ack(1),
+        [Say::Ack(0)] => data(1, &[0; 512]),
+        other => panic!("client {number}: {other:?}"),
+    };
+    assert_eq!(server.datagram(port, client(number), &encode(&answer)).len(), 1);
+    port
+}
+
+/// Whose sessions were ended for a new one, in turn.
+fn pushed_out(server: &mut Server) -> Vec<SocketAddr> {
+    let dropped = |record: &Record| record.outcome == Outcome::Dropped(DropReason::HalfOpen);
+    server.records().into_iter().filter(dropped).map(|record| record.peer).collect()
+}
+
 #[test]
 fn max_sessions() {
-    let mut server = Server::with(|config| config.max_sessions = 1).file("f", b"x");
+    let mut server = Server::with(|config| config.max_sessions = 2).file("f", &bytes(600));
     ask(&mut server, 0, &rrq("f", &[]));
-    assert_eq!(ask(&mut server, 100, &rrq("f", &[])).1, [error(0, BUSY)]);
+    ask(&mut server, 100, &wrq("g", &[]));
+    // Nobody has answered, so the oldest makes room.
+    begin(&mut server, 200, &rrq("f", &[]));
+    begin(&mut server, 300, &rrq("f", &[]));
+    assert_eq!(pushed_out(&mut server), [client(0), client(100)]);
+    assert_eq!(ask(&mut server, 400, &rrq("f", &[])).1, [error(0, BUSY)]);
     assert_eq!(refused(&server, RefusalReason::Sessions), 1);
     server.ends_clean();
 }
 
 #[test]
 fn max_client_sessions() {
-    let mut server = Server::with(|config| config.max_sessions_per_client = 1).file("f", b"x");
+    let mut server =
+        Server::with(|config| config.max_sessions_per_client = 1).file("f", &bytes(600));
+    ask(&mut server, 100, &rrq("f", &[]));
     ask(&mut server, 0, &rrq("f", &[]));
-    assert_eq!(ask(&mut server, 1, &rrq("f", &[])).1, [error(0, BUSY)]);
+    // The oldest of this client, not the oldest of all.
+    begin(&mut server, 1, &rrq("f", &[]));
+    assert_eq!(pushed_out(&mut server), [client(0)]);
+    assert_eq!(ask(&mut server, 2, &rrq("f", &[])).1, [error(0, BUSY)]);
     assert_eq!(refused(&server, RefusalReason::ClientSessions), 1);
-    assert_eq!(ask(&mut server, 100, &rrq("f", &[])).1, [data(1, b"x")]);
+    assert_eq!(ask(&mut server, 200, &rrq("f", &[])).1.len(), 1);
     server.ends_clean();
 }
 
 #[test]
 fn max_uploads() {
     let mut server = Server::with(|config| config.max_uploads = 2).file("f", b"x");
-    let (first, _) = ask(&mut server, 0, &wrq("a", &[]));
+    ask(&mut server, 300, &rrq("f", &[]));
+    ask(&mut server, 0, &wrq("a", &[]));
     ask(&mut server, 100, &wrq("b", &[]));
-    assert_eq!(ask(&mut server, 200, &wrq("c", &[])).1, [error(0, BUSY)]);
+    // The oldest of the uploads, not of all.
+    let first = begin(&mut server, 200, &wrq("c", &[]));
+    begin(&mut server, 201, &wrq("d", &[]));
+    assert_eq!(pushed_out(&mut server), [client(0), client(100)]);
+    assert_eq!(ask(&mut server, 400, &wrq("e", &[])).1, [error(0, BUSY)]);
     assert_eq!(last_reason(&mut server), "limit of 2 uploads in flight reached");
     assert_eq!(refused(&server, RefusalReason::Uploads), 1);
-    assert_eq!(ask(&mut server, 200, &rrq("f", &[])).1, [data(1, b"x")], "reads go on");
-    assert_eq!(server.datagram(first, client(0), &encode(&data(1, b"all"))), [ack(1)]);
-    assert_eq!(ask(&mut server, 201, &wrq("c", &[])).1, [ack(0)], "room came back");
+    assert_eq!(ask(&mut server, 400, &rrq("f", &[])).1, [data(1, b"x")], "reads go on");
+    assert_eq!(server.datagram(first, client(200), &encode(&data(2, b"all"))), [ack(2)]);
+    assert_eq!(ask(&mut server, 202, &wrq("e", &[])).1, [ack(0)], "room came back");
     assert_eq!(server.endpoint.snapshot(memtftp_proto::Time::ZERO, 10).uploads, 2);
+    server.ends_clean();
+}
+
+#[test]
+fn an_upload_that_waits_for_storage_makes_room_for_the_next() {
+    let mut server = Server::with(|config| config.max_uploads = 1);
+    server.endpoint.files().later = true;
+    assert_eq!(ask(&mut server, 0, &wrq("a", &[])).1, []);
+    assert_eq!(ask(&mut server, 100, &wrq("b", &[])).1, []);
+    assert_eq!(pushed_out(&mut server), [client(0)]);
+    assert_eq!(server.endpoint.live_sessions(), 1);
     server.ends_clean();
 }
 
@@ -147,14 +194,45 @@ fn max_half_open_counts_sessions_that_wait_for_storage() {
 #[test]
 fn max_half_open_of_one_client() {
     let mut server = Server::with(|config| config.max_half_open_per_client = 2).file("f", b"x");
+    ask(&mut server, 100, &rrq("f", &[]));
     let (first, _) = ask(&mut server, 0, &rrq("f", &[]));
     ask(&mut server, 1, &wrq("g", &[]));
-    assert_eq!(ask(&mut server, 2, &rrq("f", &[])).1, [error(0, BUSY)]);
-    assert_eq!(refused(&server, RefusalReason::HalfOpen), 1);
-    assert_eq!(ask(&mut server, 100, &rrq("f", &[])).1, [data(1, b"x")]);
-    server.datagram(first, client(0), &encode(&ack(1)));
-    assert_eq!(ask(&mut server, 3, &rrq("f", &[])).1, [data(1, b"x")], "room came back");
+    assert_eq!(ask(&mut server, 2, &rrq("f", &[])).1, [data(1, b"x")]);
+    assert_eq!(pushed_out(&mut server), [client(0)], "the oldest of this client");
+    assert!(matches!(server.datagram(first, client(0), &encode(&ack(1)))[..], [Say::Error(5, _)]));
     server.ends_clean();
+}
+
+proptest! {
+    /// Whatever was asked and never answered, whoever answers at once is served to the end.
+    #[test]
+    fn requests_without_an_answer_keep_nobody_out(
+        limits in [1usize..6, 1..6, 1..6, 1..6, 1..6],
+        flood in prop::collection::vec((0u16..8, any::<bool>(), any::<bool>()), 0..200),
+        good in (0u16..8, any::<bool>()),
+    ) {
+        let mut server = Server::with(|config| {
+            config.max_sessions = limits[0];
+            config.max_sessions_per_client = limits[1];
+            config.max_uploads = limits[2];
+            config.max_half_open = limits[3];
+            config.max_half_open_per_client = limits[4];
+        })
+        .file("f", &bytes(600));
+        for (port, (of_client, later, write)) in flood.into_iter().enumerate() {
+            server.endpoint.files().later = later;
+            let number = of_client * 100 + 1 + port as u16 % 80;
+            ask(&mut server, number, &if write { wrq("g", &[]) } else { rrq("f", &[]) });
+        }
+        server.endpoint.files().later = false;
+        let (number, write) = (good.0 * 100, good.1);
+        let port = begin(&mut server, number, &if write { wrq("h", &[]) } else { rrq("f", &[]) });
+        let last = encode(&if write { data(2, b"end") } else { ack(2) });
+        server.datagram(port, client(number), &last);
+        let done = server.records().into_iter().find(|record| record.peer == client(number));
+        prop_assert_eq!(done.unwrap().outcome, Outcome::Complete);
+        server.ends_clean();
+    }
 }
 
 #[test]

@@ -172,21 +172,24 @@ fn over_the_bounds_the_answer_is_busy() {
         config.max_sessions_per_client = 2;
     })
     .file("f", &bytes(600));
+    let begin = |server: &mut Server| {
+        assert!(matches!(&server.request(&rrq("f", &[]))[..], [Say::Data(1, _)]));
+        assert!(matches!(&server.says(&ack(1))[..], [Say::Data(2, _)]));
+    };
     for port in [1, 2] {
         server.peer.set_port(2000 + port);
-        assert_eq!(server.request(&rrq("f", &[])).len(), 1);
+        begin(&mut server);
     }
     server.peer.set_port(2003);
     assert_eq!(server.request(&rrq("f", &[])), busy);
     server.peer = "192.0.2.8:2000".parse().unwrap();
-    assert!(matches!(&server.request(&rrq("f", &[]))[..], [Say::Data(..)]));
+    begin(&mut server);
+    let tid = server.tid;
     server.peer = "192.0.2.9:2000".parse().unwrap();
     assert_eq!(server.request(&rrq("f", &[])), busy);
-    // A finished transfer makes room.
-    server.peer = "192.0.2.8:2000".parse().unwrap();
-    server.request(&rrq("f", &[("blksize", "8")]));
     assert_eq!(server.endpoint.live_sessions(), 3);
-    server.says(&error(0, ""));
+    // A finished transfer makes room.
+    server.datagram(tid, "192.0.2.8:2000".parse().unwrap(), &encode(&error(0, "")));
     server.peer = "192.0.2.9:2000".parse().unwrap();
     assert!(matches!(&server.request(&rrq("f", &[]))[..], [Say::Data(..)]));
     server.ends_clean();

@@ -119,11 +119,13 @@ pub struct Config {
     pub max_blksize: Option<u16>,
     /// The largest window agreed, in blocks.
     pub max_windowsize: u16,
-    /// Transfers at once.
+    /// Transfers at once. For a request over it the oldest ends whose client has not answered the
+    /// first packet yet; if all have, it is refused as busy. Shared out among the workers.
     pub max_sessions: usize,
-    /// Transfers at once of one client address, on each worker.
+    /// Transfers at once of one client address, on each worker; the same happens at it among those.
     pub max_client_sessions: usize,
-    /// Uploads in flight; a write request over it is refused as busy. Shared out among the workers.
+    /// Uploads in flight; the same happens at it among uploads, for a write request. Shared out among
+    /// the workers.
     pub max_uploads: usize,
     /// Sessions whose client has not answered the first packet yet. For a request over it the
     /// oldest of them ends, and its client is not told. One client address may have a quarter.

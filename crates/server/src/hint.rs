@@ -157,7 +157,7 @@ impl Hint {
             Hint::NotServed => "the client's network is not served: add it with --allow CIDR",
             Hint::Busy => {
                 "too many at once: raise what the reason is about, --max-sessions, \
-                 --max-client-sessions, --max-uploads or --max-half-open"
+                 --max-client-sessions or --max-uploads"
             }
             Hint::TooOften => {
                 "the client asks more often than --max-client-requests allows: it is stuck in a loop, \

@@ -173,6 +173,35 @@ fn writes_from_many_addresses() {
     flood(&[], Source::ManyAddresses, |number| vec![wrq(format!("new-{number}"), &options)]);
 }
 
+/// More than there may be uploads, each from a port of its own, and none of them is ever answered. A
+/// real one has its place all the same, at once, and keeps it while they go on.
+#[test]
+fn writes_that_never_send_a_block_keep_no_upload_out() {
+    let host = Host::new();
+    let server = server_with_file(&host, &["--workers", "1", "--max-uploads", "1000"]);
+    let spoofer = Spoofer::new(&host);
+    let mut forged = 0..u32::MAX;
+    let mut flood = |count: usize| {
+        for number in forged.by_ref().take(count) {
+            let source = ([127, 5, 0, 1 + (number % 3) as u8], 1_024 + (number / 3) as u16);
+            let name = format!("new-{number}");
+            spoofer.send(source.into(), server.address(), &wrq(name, &[("tsize", "60000000")]));
+        }
+        calm(&host, &server);
+    };
+    flood(3_000);
+    let mut writer = client(&host, &server);
+    let options = [("blksize", "32768"), ("tsize", "1048576")];
+    assert_eq!(writer.ask(&wrq("good", &options)), Packet::oack(&options));
+    for (block, bytes) in (1..).zip(bytes(MIB).chunks(32_768)) {
+        flood(900);
+        assert_eq!(writer.say(&data(block, bytes)), Packet::Ack(block));
+    }
+    assert_eq!(writer.say(&data(33, b"")), Packet::Ack(33));
+    let refused = |line: &Line| line.is(&[("outcome", "refused")]);
+    assert!(!server.log().iter().any(refused));
+}
+
 /// Each takes a little memory: 4 KiB. Few enough that there is room for others.
 #[test]
 fn begun_uploads_from_many_addresses() {

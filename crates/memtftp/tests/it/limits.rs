@@ -121,11 +121,16 @@ fn sessions_of_one_client() {
         let answer = client.ask(&wrq("file", &[]));
         (client, answer)
     };
-    let ((mut first, begun), (second, _)) = (begin(), begin());
+    let begun = || {
+        let (mut client, answer) = begin();
+        assert_eq!(answer, Packet::Ack(0));
+        assert_eq!(client.say(&data(1, &[0; 512])), Packet::Ack(1));
+        client
+    };
+    let (mut first, second) = (begun(), begun());
     assert_refused(begin().1, 0, "busy");
-    first.put_from(begun, b"x").unwrap();
-    let (third, answer) = begin();
-    assert_eq!(answer, Packet::Ack(0), "room came back");
+    assert_eq!(first.say(&data(2, b"x")), Packet::Ack(2));
+    let third = begun();
     for client in [second, third] {
         client.reply(&error(0, ""));
     }

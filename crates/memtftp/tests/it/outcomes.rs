@@ -1,6 +1,6 @@
 //! One line of the log for each outcome that a request can have.
 
-use testkit::{Line, Memtftp, Raw, ack, data, error, request, rrq, wrq};
+use testkit::{Line, Memtftp, Packet, Raw, ack, data, error, request, rrq, wrq};
 
 use crate::{only, serve_in_order};
 
@@ -166,16 +166,18 @@ fn refused_because_uploads_are_off() {
 #[test]
 fn refused_because_it_is_busy() {
     let (server, mut first) = with_file(&["--max-sessions", "1"]);
-    let begun = first.ask(&rrq("file", &[]));
+    first.ask(&rrq("file", &[("blksize", "8")]));
+    let begun = first.say(&ack(0));
     let mut second = Raw::new(server.address());
     let (code, text) = second.ask(&rrq("file", &[])).refusal();
     assert_eq!(code, 0);
     assert!(text.contains("busy"), "{text}");
-    first.get_from(begun).unwrap();
+    first.reply(&error(0, "enough"));
+    assert!(matches!(begun, Packet::Data(1, _)), "{begun:?}");
     let log = server.stop();
     let line = only(&log, &[("kind", "read"), ("outcome", "refused"), ("code", "0")]);
     assert!(line.get("reason").contains("1 sessions"), "{line:?}");
-    only(&log, &[("kind", "read"), ("outcome", "ok")]);
+    only(&log, &[("kind", "read"), ("outcome", "aborted")]);
     assert_eq!(log.len(), 3);
 }
 

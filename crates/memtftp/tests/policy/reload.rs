@@ -72,13 +72,14 @@ fn limits_of_sessions_follow_a_reload() {
     let server = place.serve(&[]);
     let mut one = Raw::new(server.address());
     one.ask(&wrq("one", &[]));
+    assert_eq!(one.say(&data(1, &[0; 512])), Packet::Ack(1));
     let (code, text) = Raw::new(server.address()).ask(&wrq("two", &[])).refusal();
     assert_eq!(code, 0, "{text}");
     place.configure("workers = 1\nmax-client-sessions = 2\n");
     reload(&server, 1);
     let mut two = Raw::new(server.address());
     assert_eq!(two.ask(&wrq("two", &[])), Packet::Ack(0));
-    assert_eq!(one.say(&data(1, b"x")), Packet::Ack(1));
+    assert_eq!(one.say(&data(2, b"x")), Packet::Ack(2));
 }
 
 #[test]

@@ -148,6 +148,7 @@ fn clients_that_are_not_served() {
 fn more_transfers_than_may_be() {
     let (server, mut client) = serve(&["--max-client-sessions", "1"]);
     client.ask(&rrq("file", &[]));
+    client.say(&ack(1));
     Raw::new(server.address()).ask(&rrq("file", &[])).refusal();
     assert_explained(&server, 2, "busy", &["--max-client-sessions"]);
 }

@@ -1,7 +1,10 @@
 //! Whether a request may begin a session; what is refused and what is dropped.
 
+use std::net::IpAddr;
+
 use crate::control::ControlPacket;
 use crate::counters::DropReason;
+use crate::endpoint::census::Among;
 use crate::endpoint::session::{record_without_session, service_port};
 use crate::endpoint::{Endpoint, SHUTTING_DOWN};
 use crate::files::Files;
@@ -9,7 +12,7 @@ use crate::packet::ErrorCode;
 use crate::record::{Kind, Outcome};
 use crate::refusal::{Refusal, RefusalReason};
 use crate::request::{Mode, Request};
-use crate::route::{Datagram, Route};
+use crate::route::{Datagram, Route, SessionId};
 use crate::time::Time;
 
 impl<F: Files> Endpoint<F> {
@@ -38,56 +41,73 @@ impl<F: Files> Endpoint<F> {
         false
     }
 
-    /// The mode to serve a request in, or the limit that is in its way.
-    pub(super) fn admit(
-        &self,
-        route: &Route,
-        kind: Kind,
-        request: &Request<'_>,
-    ) -> Result<Mode, Refusal> {
+    /// The mode to serve a request in, or what is in its way whoever asks.
+    pub(super) fn admit(&self, request: &Request<'_>) -> Result<Mode, Refusal> {
         if self.draining {
             return Err(shutting_down());
-        }
-        let (config, of_client) = (&self.config, self.census.of_client(route.peer.ip()));
-        let uploads = if kind == Kind::Write { self.census.uploads } else { 0 };
-        let limits = [
-            (self.census.live, config.max_sessions, "sessions", RefusalReason::Sessions),
-            (
-                of_client.live as usize,
-                config.max_sessions_per_client,
-                "sessions of one client",
-                RefusalReason::ClientSessions,
-            ),
-            (
-                of_client.half_open as usize,
-                config.max_half_open_per_client,
-                "sessions that one client has not answered",
-                RefusalReason::HalfOpen,
-            ),
-            (uploads, config.max_uploads, "uploads in flight", RefusalReason::Uploads),
-        ];
-        if let Some((_, limit, what, reason)) =
-            limits.into_iter().find(|(count, limit, ..)| count >= limit)
-        {
-            return Err(busy(limit, what, reason));
         }
         request.transfer_mode().ok_or_else(|| {
             Refusal::new(ErrorCode::ILLEGAL, "mode is not supported, use octet or netascii")
         })
     }
 
-    /// Ends the oldest half-open session if there are as many as may be. Its client is not told: its
+    /// Makes room for a new session wherever there are as many as may be: the oldest half-open one
+    /// ends. Who forges addresses can fill a table, but never keeps anybody out of it: that can only
+    /// sessions whose clients have answered, all together.
+    ///
+    /// # Errors
+    /// The limit that such sessions alone have reached.
+    pub(super) fn make_room(
+        &mut self,
+        now: Time,
+        client: IpAddr,
+        kind: Kind,
+    ) -> Result<(), Refusal> {
+        let config = &self.config;
+        let half_open = [
+            (Among::Client(client), config.max_half_open_per_client),
+            (Among::All, config.max_half_open),
+        ];
+        let live = [
+            (
+                Among::Client(client),
+                config.max_sessions_per_client,
+                "sessions of one client",
+                RefusalReason::ClientSessions,
+            ),
+            (Among::Uploads, config.max_uploads, "uploads in flight", RefusalReason::Uploads),
+            (Among::All, config.max_sessions, "sessions", RefusalReason::Sessions),
+        ];
+        for (among, limit) in half_open {
+            if self.census.half_open(among) >= limit {
+                self.evict_oldest(now, among);
+            }
+        }
+        for (among, limit, what, reason) in live {
+            let counts = kind == Kind::Write || !matches!(among, Among::Uploads);
+            if counts && self.census.live(among) >= limit && !self.evict_oldest(now, among) {
+                return Err(busy(limit, what, reason));
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the oldest half-open session of these; false if there is none. Its client is not told: its
     /// address may be forged, and if it is not, it will ask again.
-    pub(super) fn make_room(&mut self, now: Time) {
-        if self.census.half_open < self.config.max_half_open {
-            return;
-        }
+    fn evict_oldest(&mut self, now: Time, among: Among) -> bool {
         let is_half_open = |id| self.sessions.get(id).is_some_and(|session| session.half_open);
-        if let Some(oldest) = self.census.take_oldest(is_half_open) {
-            self.counters.drop(DropReason::HalfOpen);
-            self.conclude(now, oldest, Outcome::Dropped(DropReason::HalfOpen));
-            self.forget(oldest);
+        let oldest = self.census.take_oldest(among, is_half_open);
+        if let Some(oldest) = oldest {
+            self.evict(now, oldest);
         }
+        oldest.is_some()
+    }
+
+    /// Ends a half-open session whose place is needed.
+    pub(super) fn evict(&mut self, now: Time, id: SessionId) {
+        self.counters.drop(DropReason::HalfOpen);
+        self.conclude(now, id, Outcome::Dropped(DropReason::HalfOpen));
+        self.forget(id);
     }
 
     /// Refuses what has no session.

@@ -32,7 +32,7 @@ impl<F: Files> Endpoint<F> {
         let record = session.record(now, outcome);
         let state = std::mem::replace(&mut session.state, State::Closed);
         if std::mem::take(&mut session.half_open) {
-            self.census.answered(record.peer.ip());
+            self.census.answered(record.peer.ip(), record.kind);
         }
         self.census.end(record.peer.ip(), record.kind);
         self.leave(record);

@@ -15,7 +15,7 @@ mod transmit;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use self::census::Census;
+use self::census::{Among, Census};
 use self::ending::{storage_is_silent, took_too_long};
 use self::rate::{PerClient, PerSecond};
 use self::session::State;
@@ -247,7 +247,7 @@ impl<F: Files> Endpoint<F> {
 
     /// Live sessions whose client has not answered our first packet yet.
     pub fn half_open_sessions(&self) -> usize {
-        self.census.half_open
+        self.census.half_open(Among::All)
     }
 
     /// Committed uploads whose last ACK may have to be repeated.
@@ -310,7 +310,7 @@ impl<F: Files> Endpoint<F> {
         }
         if session.half_open && session.heard().is_some() {
             session.half_open = false;
-            self.census.answered(session.route.peer.ip());
+            self.census.answered(session.route.peer.ip(), session.kind);
         }
         if !std::mem::replace(&mut session.queued, true) {
             self.ready.push_back(id);

@@ -99,9 +99,10 @@ impl<F: Files> Endpoint<F> {
         if !self.is_heard(now, datagram, kind) {
             return;
         }
-        match self.admit(&datagram.route, kind, request) {
+        let admitted = self.admit(request);
+        let client = datagram.route.peer.ip();
+        match admitted.and_then(|mode| self.make_room(now, client, kind).map(|()| mode)) {
             Ok(mode) => {
-                self.make_room(now);
                 let avoid = old.as_ref().map(|(socket, _)| *socket);
                 let socket = self.pick_socket(datagram.route.socket, avoid);
                 let content = old.and_then(|(old, state)| keep_content(old == socket, state));

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::Endpoint;
+use super::census::Among;
 use super::session::{Session, State};
 use crate::files::Files;
 use crate::record::Kind;
@@ -64,7 +65,7 @@ impl<F: Files> Endpoint<F> {
     pub fn snapshot(&self, now: Time, most: usize) -> Snapshot {
         let mut snapshot = Snapshot {
             live: self.census.live,
-            half_open: self.census.half_open,
+            half_open: self.census.half_open(Among::All),
             uploads: self.census.uploads,
             lingering: self.sessions.len().saturating_sub(self.census.live),
             ..Snapshot::default()
