@@ -1,11 +1,16 @@
 //! `memtftp check`: what a configuration file means.
 
+use std::ffi::OsStr;
 use std::fmt::Write;
+use std::io;
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use memtftp_server::rules::{Decision, Direction, Granted, Hardware, Rule, RuleRequest, Step};
-use memtftp_server::{Name, NameError, PreloadError, Uploads, list_directory};
+use memtftp_server::{
+    Name, NameError, PreloadError, Uploads, list_directory, spelling_in_directory,
+};
 use thiserror::Error;
 
 use crate::cli::CheckFlags;
@@ -20,6 +25,8 @@ pub(crate) enum CheckError {
     Print(#[from] toml::ser::Error),
     #[error(transparent)]
     Preload(#[from] PreloadError),
+    #[error("{}: {source}", path.display())]
+    Directory { path: PathBuf, source: io::Error },
 }
 
 /// What is printed: all settings as they take effect, or what would become of a request.
@@ -64,11 +71,19 @@ fn explain(
             return Ok(said);
         }
     };
-    let asked = name.clone();
     let request = RuleRequest { client, hardware, direction, name };
-    let decision = plan.config.rules.decide_aloud(&request, |step| say(&mut said, &step));
+    let rules = &plan.config.rules;
+    let mut decision = rules.decide_aloud(&request, |step| say(&mut said, &step));
+    let mut found = None;
+    while let Decision::Serve(granted) = &decision {
+        found = find(plan, direction, granted)?;
+        let Some(file) = found.as_ref().filter(|file| file.name != granted.name) else { break };
+        let _ = writeln!(said, "    found as {}", file.name);
+        let spelled = file.name.clone();
+        decision = rules.decide_spelled(&request, granted, spelled, |step| say(&mut said, &step));
+    }
     let result = match decision {
-        Decision::Serve(granted) => served(plan, direction, &asked, &granted)?,
+        Decision::Serve(granted) => served(plan, direction, &request.name, &granted, found),
         Decision::Refuse { rule, text } => format!("refused by {rule}: {text}"),
         Decision::BadName { rule, error } => bad_name(&rule, error),
         Decision::HardwareNeeded => "it depends on the hardware address: give --mac".to_owned(),
@@ -109,13 +124,14 @@ fn served(
     direction: Direction,
     asked: &Name,
     granted: &Granted,
-) -> Result<String, CheckError> {
-    let found = find(&plan.preload, granted)?;
+    found: Option<Found>,
+) -> String {
+    let path = found.and_then(|found| found.path);
     let name = match &granted.name {
         name if name == asked => String::new(),
         name => format!(" as {name}"),
     };
-    let text = match (direction, plan.config.uploads, found) {
+    match (direction, plan.config.uploads, path) {
         (Direction::Read, _, Some(path)) => format!("served{name}, from {}", path.display()),
         (Direction::Read, Uploads::Off, None) => format!("refused: file not found{name}"),
         (Direction::Read, _, None) => {
@@ -126,24 +142,40 @@ fn served(
             format!("refused{name}: {} exists, see uploads", path.display())
         }
         (Direction::Write, _, _) => format!("taken{name}"),
-    };
-    Ok(text)
+    }
 }
 
-/// The file on disk that would be loaded under that name.
-fn find(directories: &[PathBuf], granted: &Granted) -> Result<Option<PathBuf>, PreloadError> {
+/// A name in the spelling that a request would find.
+struct Found {
+    name: Name,
+    /// The file on disk; none if only its directory is there.
+    path: Option<PathBuf>,
+}
+
+/// Looks for a file, or for the place of an upload, where the server would find it: in what is
+/// preloaded, then below its directory.
+fn find(plan: &Plan, direction: Direction, granted: &Granted) -> Result<Option<Found>, CheckError> {
     let mut spelled = None;
     // Of two files of one name, that of the later directory is served.
-    for directory in directories.iter().map(PathBuf::as_path).rev() {
+    for directory in plan.preload.iter().rev() {
         for (name, path) in list_directory(directory)? {
-            if name == granted.name {
-                return Ok(Some(path));
+            let (wanted, path) = (&granted.name, Some(path));
+            if name == *wanted {
+                return Ok(Some(Found { name, path }));
             }
-            if granted.ignore_case && name.as_bytes().eq_ignore_ascii_case(granted.name.as_bytes())
-            {
-                spelled.get_or_insert(path);
+            if granted.ignore_case && name.as_bytes().eq_ignore_ascii_case(wanted.as_bytes()) {
+                spelled.get_or_insert(Found { name, path });
             }
         }
     }
-    Ok(spelled)
+    let Some(directory) = &plan.config.directory else { return Ok(spelled) };
+    let at = |name: &Name| directory.path.join(OsStr::from_bytes(name.as_bytes()));
+    let found = spelling_in_directory(directory, &granted.name, direction, granted.ignore_case)
+        .map_err(|source| CheckError::Directory { path: directory.path.clone(), source })?
+        .map(|name| Found { path: Some(at(&name)).filter(|path| path.is_file()), name });
+    Ok(match found {
+        // A file elsewhere goes before a mere place for one.
+        Some(found) if found.path.is_none() => spelled.or(Some(found)),
+        found => found.or(spelled),
+    })
 }

@@ -5,6 +5,7 @@ use memtftp_store::{Name, Store, Version};
 use crate::arrivals::Arrivals;
 use crate::config::DirectoryConfig;
 use crate::jobs::{Begin, Busy, Commit, Waiter};
+use crate::rules::Direction;
 
 /// There is none.
 #[derive(Clone, Debug)]
@@ -32,7 +33,7 @@ impl Directory {
         match *self {}
     }
 
-    pub(crate) fn load(&self, _: &Name, _: Waiter) -> Result<(), Busy> {
+    pub(crate) fn load(&self, _: Waiter) -> Result<(), Busy> {
         match *self {}
     }
 
@@ -59,4 +60,17 @@ impl Directory {
     pub(crate) fn count_but(&self, _: impl Fn(&Name) -> bool) -> usize {
         match *self {}
     }
+}
+
+/// Says that there is no directory behind the memory on this system.
+///
+/// # Errors
+/// Always.
+pub fn spelling_in_directory(
+    _: &DirectoryConfig,
+    _: &Name,
+    _: Direction,
+    _: bool,
+) -> std::io::Result<Option<Name>> {
+    Err(std::io::ErrorKind::Unsupported.into())
 }

@@ -5,19 +5,15 @@ use std::time::Instant;
 use memtftp_proto::SessionId;
 use memtftp_store::{Existing, Name, Version};
 
+use crate::grant::Grant;
 use crate::later::Answers;
 use crate::library::NamedUpload;
-use crate::rules::Caps;
 
 /// A request that waits for a file.
 pub(crate) struct Waiter {
     pub(crate) id: SessionId,
-    /// The name that was asked for, before any rule.
-    pub(crate) asked: Name,
+    pub(crate) grant: Grant,
     pub(crate) since: Instant,
-    pub(crate) caps: Caps,
-    /// Other spellings will do.
-    pub(crate) ignore_case: bool,
     pub(crate) answers: Answers,
 }
 
@@ -26,8 +22,7 @@ pub(crate) struct Begin {
     pub(crate) id: SessionId,
     pub(crate) upload: Box<NamedUpload>,
     pub(crate) existing: Existing,
-    /// It may replace a file of another spelling.
-    pub(crate) ignore_case: bool,
+    pub(crate) grant: Grant,
     pub(crate) answers: Answers,
 }
 

@@ -104,6 +104,7 @@ mod config;
 mod directory;
 mod ending;
 mod faults;
+mod grant;
 mod hint;
 mod inherited;
 mod interfaces;
@@ -135,6 +136,7 @@ pub use config::{
     DEFAULT_MAX_UPLOADS, DEFAULT_MAX_WINDOWSIZE, DEFAULT_PORT, DirectoryConfig, Durability,
     Uploads,
 };
+pub use directory::spelling_in_directory;
 pub use ending::Ending;
 pub use faults::{Fault, FaultPlan, Packets};
 pub use hint::Hint;

@@ -16,11 +16,12 @@ use memtftp_store::{
 use crate::arrivals::Arrivals;
 use crate::config::{Config, SharedConfig, Uploads};
 use crate::directory::Directory;
+use crate::grant::{Denied, Grant};
 use crate::interfaces::Interfaces;
 use crate::jobs::{Begin, Busy, Commit, Waiter};
 use crate::later::{Answers, HardwareDesk};
-use crate::refusals::{already_exists, bad_name, busy, by_rule, no_room, not_found};
-use crate::rules::{Caps, Decision, Direction, Granted, Hardware, RuleRequest, Rules};
+use crate::refusals::{already_exists, bad_name, busy, no_room, not_found};
+use crate::rules::{Caps, Direction, Hardware, Rules};
 
 /// A window that is agreed holds this much at most, in bytes: a burst that sockets can hold.
 const MAX_WINDOW_BYTES: u32 = 4 << 20;
@@ -85,9 +86,10 @@ impl NamedUpload {
         &self.name
     }
 
-    /// It is for the file of that name.
-    pub(crate) fn rename(&mut self, name: Name) {
-        self.name = name;
+    /// Makes it the upload of the file that `grant` names, within its limits.
+    pub(crate) fn retarget(&mut self, grant: &Grant) {
+        self.name = grant.name().clone();
+        self.caps = grant.caps();
     }
 
     fn existing(&self) -> Existing {
@@ -103,24 +105,10 @@ impl NamedUpload {
     }
 }
 
-/// Why a request has no answer at once.
-enum Hindrance {
-    Refused(Refusal),
-    /// The rules need the client's hardware address.
-    HardwareNeeded,
-}
-
 /// Where a file that is read may be.
 enum Place {
     Memory(Opened),
-    /// By the name that was asked for.
-    Disk(Name, Granted),
-}
-
-impl From<Refusal> for Hindrance {
-    fn from(refusal: Refusal) -> Hindrance {
-        Hindrance::Refused(refusal)
-    }
+    Disk(Grant),
 }
 
 impl Library {
@@ -162,9 +150,9 @@ impl Library {
     ) -> Answer<Opened> {
         match self.try_open(request, hardware) {
             Ok(Place::Memory(opened)) => Answer::Now(Ok(opened)),
-            Ok(Place::Disk(asked, granted)) => self.ask_disk(id, asked, granted),
-            Err(Hindrance::Refused(refusal)) => Answer::Now(Err(refusal)),
-            Err(Hindrance::HardwareNeeded) => self.ask_hardware(id, Direction::Read, request),
+            Ok(Place::Disk(grant)) => self.ask_disk(id, grant),
+            Err(Denied::Refused(refusal)) => Answer::Now(Err(refusal)),
+            Err(Denied::HardwareNeeded) => self.ask_hardware(id, Direction::Read, request),
         }
     }
 
@@ -176,19 +164,17 @@ impl Library {
         hardware: Hardware,
     ) -> Answer<Box<NamedUpload>> {
         match self.try_begin(request, hardware) {
-            Ok((upload, granted)) => self.look_at_disk(id, upload, &granted),
-            Err(Hindrance::HardwareNeeded) => self.ask_hardware(id, Direction::Write, request),
-            Err(Hindrance::Refused(refusal)) => Answer::Now(Err(refusal)),
+            Ok((upload, grant)) => self.look_at_disk(id, upload, grant),
+            Err(Denied::HardwareNeeded) => self.ask_hardware(id, Direction::Write, request),
+            Err(Denied::Refused(refusal)) => Answer::Now(Err(refusal)),
         }
     }
 
     /// Loads a file from the directory, after which the answer comes.
-    fn ask_disk(&self, id: SessionId, asked: Name, granted: Granted) -> Answer<Opened> {
+    fn ask_disk(&self, id: SessionId, grant: Grant) -> Answer<Opened> {
         if let (Some(directory), Some(answers)) = (&self.shared.directory, &self.answers) {
-            let Granted { name, ignore_case, caps } = granted;
             let (since, answers) = (Instant::now(), answers.clone());
-            let waiter = Waiter { id, asked, since, caps, ignore_case, answers };
-            if directory.load(&name, waiter).is_ok() {
+            if directory.load(Waiter { id, grant, since, answers }).is_ok() {
                 return Answer::Later;
             }
         }
@@ -200,32 +186,30 @@ impl Library {
         &self,
         id: SessionId,
         upload: Box<NamedUpload>,
-        granted: &Granted,
+        grant: Grant,
     ) -> Answer<Box<NamedUpload>> {
         let (Some(directory), Some(answers)) = (&self.shared.directory, &self.answers) else {
             return Answer::Now(Ok(upload));
         };
         let (existing, answers) = (upload.existing(), answers.clone());
-        let begin = Begin { id, upload, existing, ignore_case: granted.ignore_case, answers };
-        match directory.begin(begin) {
+        match directory.begin(Begin { id, upload, existing, grant, answers }) {
             Ok(()) => Answer::Later,
             Err(Busy) => Answer::Now(Err(busy("too many clients wait for the disk"))),
         }
     }
 
-    fn try_open(&self, request: &FileRequest<'_>, hardware: Hardware) -> Result<Place, Hindrance> {
+    fn try_open(&self, request: &FileRequest<'_>, hardware: Hardware) -> Result<Place, Denied> {
         let config = self.shared.config.load();
-        let asked = Name::parse(request.name).map_err(bad_name)?;
-        let granted = self.grant(&config, request, hardware, Direction::Read, &asked)?;
-        match (self.store.open(&granted.name), &self.shared.directory) {
+        let grant = self.grant(&config, request, hardware, Direction::Read)?;
+        match (self.store.open(grant.name()), &self.shared.directory) {
             (Some(version), directory) => {
                 if let Some(directory) = directory {
-                    directory.used(&granted.name);
+                    directory.used(grant.name());
                 }
-                Ok(Place::Memory(Opened { version, caps: granted.caps }))
+                Ok(Place::Memory(Opened { version, caps: grant.caps() }))
             }
-            (None, Some(_)) => Ok(Place::Disk(asked, granted)),
-            (None, None) => Err(not_found(&asked, &granted.name).into()),
+            (None, Some(_)) => Ok(Place::Disk(grant)),
+            (None, None) => Err(not_found(&grant).into()),
         }
     }
 
@@ -233,11 +217,10 @@ impl Library {
         &self,
         request: &FileRequest<'_>,
         hardware: Hardware,
-    ) -> Result<(Box<NamedUpload>, Granted), Hindrance> {
+    ) -> Result<(Box<NamedUpload>, Grant), Denied> {
         let config = self.shared.config.load_full();
-        let asked = Name::parse(request.name).map_err(bad_name)?;
-        let granted = self.grant(&config, request, hardware, Direction::Write, &asked)?;
-        let (name, caps) = (granted.name.clone(), granted.caps);
+        let grant = self.grant(&config, request, hardware, Direction::Write)?;
+        let (name, caps) = (grant.name().clone(), grant.caps());
         match config.uploads {
             Uploads::Off => {
                 let text = "uploads are off, the server needs --uploads create or replace";
@@ -258,48 +241,28 @@ impl Library {
                 announced => announced.map_err(no_room)?,
             }
         }
-        Ok((Box::new(NamedUpload { name, upload, caps, config, _share: share }), granted))
+        Ok((Box::new(NamedUpload { name, upload, caps, config, _share: share }), grant))
     }
 
-    /// What the rules say, and the spelling of the name that there is.
+    /// Asks the rules, and looks for the spelling of the name that there is.
     fn grant(
         &self,
         config: &Config,
         request: &FileRequest<'_>,
         hardware: Hardware,
         direction: Direction,
-        name: &Name,
-    ) -> Result<Granted, Hindrance> {
-        let (client, name) = (request.peer.ip(), name.clone());
-        match config.rules.decide(&RuleRequest { client, hardware, direction, name }) {
-            Decision::Serve(mut granted) => {
-                // With a directory, what is in memory is not all: the spelling is looked for on disk.
-                if granted.ignore_case
-                    && self.shared.directory.is_none()
-                    && let Some(name) = self.store.spelling(&granted.name)
-                {
-                    granted.name = name;
-                }
-                Ok(granted)
-            }
-            Decision::HardwareNeeded => Err(Hindrance::HardwareNeeded),
-            Decision::Refuse { rule, text } => {
-                let reason = format!("{text} ({rule})");
-                Err(by_rule(text, reason).into())
-            }
-            Decision::BadName { rule, error } => {
-                let refusal = bad_name(error);
-                let reason = format!("{}, made by {rule}", refusal.text);
-                Err(refusal.because(reason).counted_as(RefusalReason::Rule).into())
-            }
-            Decision::HardwareUnknown { rule } => {
-                let text = "your hardware address is not known here";
-                let reason = format!(
-                    "{rule} needs the client's hardware address, which the system does not know"
-                );
-                Err(by_rule(text, reason).into())
-            }
+    ) -> Result<Grant, Denied> {
+        let name = Name::parse(request.name).map_err(bad_name)?;
+        let mut grant = Grant::decide(&config.rules, request.peer, hardware, direction, name)?;
+        // With a directory, what is in memory is not all: the spelling is looked for on disk.
+        while grant.ignores_case()
+            && self.shared.directory.is_none()
+            && let Some(found) = self.store.spelling(grant.name())
+            && found != *grant.name()
+        {
+            grant.respell(found)?;
         }
+        Ok(grant)
     }
 
     /// Asks for the client's hardware address, after which the answer comes.

@@ -3,11 +3,13 @@
 use std::borrow::Cow;
 
 use memtftp_proto::{ErrorCode, Refusal, RefusalReason};
-use memtftp_store::{AppendError, Name, NameError};
+use memtftp_store::{AppendError, NameError};
 
-pub(crate) fn not_found(asked: &Name, name: &Name) -> Refusal {
-    let refusal = Refusal::new(ErrorCode::NOT_FOUND, "file not found");
-    match asked == name {
+use crate::grant::Grant;
+
+pub(crate) fn not_found(grant: &Grant) -> Refusal {
+    let (refusal, name) = (Refusal::new(ErrorCode::NOT_FOUND, "file not found"), grant.name());
+    match grant.asked() == name {
         true => refusal,
         false => refusal.because(format!("file not found: by the rules it is {name}")),
     }

@@ -32,6 +32,24 @@ fn any_spelling_is_found_on_disk_where_a_rule_says_so() {
     );
 }
 
+/// Windows' loader asks for `\\boot\\bcd` where `Boot` and `boot` both are.
+#[test]
+fn each_spelling_of_a_directory_is_looked_into_and_an_upload_makes_no_other() {
+    let disk = Disk::new();
+    disk.file("Boot/bcd", "upper").file("boot/sdi", "lower").file("boot/deep/file", "deep");
+    let rules = "[[rule]]\nignore-case = true\n";
+    let server = serve_by(&disk, rules);
+    assert_eq!(get(&server, "BOOT/BCD").unwrap(), b"upper");
+    assert_eq!(get(&server, "BOOT/SDI").unwrap(), b"lower");
+    assert_eq!(get(&server, "Boot/sdi").unwrap(), b"lower");
+    assert_eq!(refused(get(&server, "boot/none")), (1, "file not found".into()));
+    put(&server, "BOOT/DEEP/new", b"new").unwrap();
+    assert_eq!(disk.read("boot/deep/new"), b"new");
+    put(&server, "Boot/Sdi", b"again").unwrap();
+    assert_eq!(disk.read("boot/sdi"), b"again");
+    assert!(!disk.path("BOOT").exists() && !disk.path("Boot/Sdi").exists());
+}
+
 #[test]
 fn any_spelling_of_a_file_that_is_only_in_memory_is_found_too() {
     let disk = Disk::new();

@@ -36,8 +36,8 @@ fn it_says_what_would_happen_and_by_which_rule() {
         said(&["--as", "10.0.0.7", "--read", "SEPab12.xml"]),
         "10.0.0.7 reads SEPab12.xml\n  \
          rule 1 \"phones\" matches, case does not matter, windowsize up to 1\n    \
-         the name becomes phones/ab12\n\
-         served as phones/ab12, from FILES/phones/AB12\n"
+         the name becomes phones/ab12\n    found as phones/AB12\n\
+         served as phones/AB12, from FILES/phones/AB12\n"
     );
     assert_eq!(
         said(&["--as", "10.66.0.1", "--read", "x"]),
@@ -81,4 +81,38 @@ fn a_bad_file_is_an_error_of_one_line() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(said.lines().count(), 1, "{said}");
     assert!(said.contains("memtftp.toml:2: max-fle = 3: unknown field `max-fle`"), "{said}");
+}
+
+#[test]
+fn it_decides_on_the_spelling_that_would_be_found() {
+    let rules = r#"
+        uploads = "replace"
+        [[rule]]
+        name = "keep out"
+        file = 'secret/.*'
+        action = "refuse"
+        [[rule]]
+        ignore-case = true
+    "#;
+    for source in ["preload = [\"FILES\"]", "dir = \"FILES\""] {
+        let place = Place::new();
+        place.file("secret/key", "x").file("open/page", "x").configure(&[source, rules].concat());
+        let said = |action, name| prints(&["--as", "10.0.0.7", action, name], &place.config());
+        for action in ["--read", "--write"] {
+            let refused = said(action, "SECRET/Key");
+            assert!(
+                refused.ends_with(
+                    "    found as secret/key\n  rule 1 \"keep out\" matches\n\
+                refused by rule 1 \"keep out\": refused by a rule\n"
+                ),
+                "{source}: {refused}"
+            );
+        }
+        assert!(said("--read", "OPEN/page").contains("served as open/page, from "), "{source}");
+        if source.starts_with("dir") {
+            // It would be stored in the directory that there is.
+            assert!(said("--write", "SECRET/new").contains("refused by rule 1"));
+            assert!(said("--write", "OPEN/new").ends_with("taken as open/new\n"));
+        }
+    }
 }

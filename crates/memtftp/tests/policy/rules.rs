@@ -111,6 +111,48 @@ fn case_does_not_matter_where_a_rule_says_so() {
 }
 
 #[test]
+fn no_spelling_and_no_byte_passes_a_rule() {
+    let rules = r#"
+        uploads = "replace"
+        [[rule]]
+        file = 'secret/.*'
+        action = "refuse"
+        [[rule]]
+        clients = ["127.0.0.2"]
+        file = '.*'
+        direction = "write"
+        rewrite = "clients/{ip}/{0}"
+        action = "allow"
+        [[rule]]
+        ignore-case = true
+    "#;
+    for source in ["preload = [\"FILES\"]", "dir = \"FILES\"\ncreate-dirs = true"] {
+        let place = Place::new();
+        place.file("secret/key", "kept").configure(&[source, rules].concat());
+        let server = place.serve(&[]);
+        let mut client = Raw::new(server.address());
+        for name in ["secret/key", "SECRET/key", "Secret/KEY"] {
+            assert_refused(client.get(name, &[]), 2, "not allowed here");
+            assert_refused(client.put(name, b"x", &[]).map(|()| Vec::new()), 2, "not allowed here");
+        }
+        let request = |opcode: u8, name: &[u8]| [&[0, opcode], name, b"\0octet\0"].concat();
+        for opcode in [1, 2] {
+            let mut client = Raw::new(server.address());
+            client.send(&request(opcode, b"secret/\xff"));
+            assert_eq!(client.receive().refusal(), (2, "not allowed here".into()));
+        }
+        let mut jailed = Raw::from("127.0.0.2".parse().unwrap(), server.address());
+        jailed.send(&request(2, b"any\xff"));
+        let opened = jailed.receive();
+        jailed.put_from(opened, b"mine").unwrap();
+        let mut reader = Raw::new(server.address());
+        reader.send(&request(1, b"clients/127.0.0.2/any\xff"));
+        let first = reader.receive();
+        assert_eq!(reader.get_from(first).unwrap(), b"mine");
+    }
+}
+
+#[test]
 fn many_names_of_one_file_take_no_memory() {
     let place = Place::new();
     let megabyte = bytes(1_000_000);

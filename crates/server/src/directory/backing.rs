@@ -35,6 +35,10 @@ pub(crate) trait Backing: Send + Sync + 'static {
     /// The name of a file that differs from this one in the case of ASCII letters only.
     fn spelling(&self, name: &Name) -> Option<Name>;
 
+    /// Finds the name in another case under which an upload belongs: that of a file, else one whose
+    /// directories are spelled as those that there are.
+    fn spelling_for_upload(&self, name: &Name) -> Option<Name>;
+
     /// Whether a file of this name could be stored.
     fn may_store(&self, name: &Name, existing: Existing) -> Result<(), BackingError>;
 

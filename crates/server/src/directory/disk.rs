@@ -13,13 +13,14 @@ use std::time::SystemTime;
 
 use memtftp_store::{Existing, Name};
 use rustix::fs::{
-    AtFlags, Dir, FlockOperation, Mode, OFlags, ResolveFlags, fchmod, flock, fsync, mkdirat,
-    openat, openat2, unlinkat,
+    AtFlags, FlockOperation, Mode, OFlags, ResolveFlags, fchmod, flock, fsync, mkdirat, openat,
+    openat2, unlinkat,
 };
 use rustix::io::Errno;
 use walkdir::WalkDir;
 
 use super::backing::{About, Backing, BackingError, Change};
+use super::spelling;
 use super::temporary::{Stored, is_temporary};
 use super::watch::Watch;
 use crate::config::{DirectoryConfig, Durability};
@@ -235,20 +236,14 @@ impl Backing for Disk {
         Ok(bytes)
     }
 
-    /// Of several, the first in each directory on the way.
     fn spelling(&self, name: &Name) -> Option<Name> {
         let root = self.root();
-        let mut spelled = PathBuf::new();
-        for part in path_of(name) {
-            let here = if spelled.as_os_str().is_empty() { Path::new(".") } else { &spelled };
-            let here = self.beneath(&root, here, OFlags::RDONLY | OFlags::DIRECTORY).ok()?;
-            let entries = Dir::read_from(here).ok()?.flatten();
-            let same = entries
-                .map(|entry| entry.file_name().to_bytes().to_vec())
-                .filter(|entry| entry.eq_ignore_ascii_case(part.as_bytes()));
-            spelled.push(OsStr::from_bytes(&same.min()?));
-        }
-        Name::parse(spelled.as_os_str().as_bytes()).ok()
+        spelling::find(name, |path| self.beneath(&root, path, OFlags::RDONLY | OFlags::DIRECTORY))
+    }
+
+    fn spelling_for_upload(&self, name: &Name) -> Option<Name> {
+        let (root, flags) = (self.root(), OFlags::RDONLY | OFlags::DIRECTORY);
+        spelling::find_place(name, |path| self.beneath(&root, path, flags))
     }
 
     fn may_store(&self, name: &Name, existing: Existing) -> Result<(), BackingError> {

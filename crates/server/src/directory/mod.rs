@@ -9,6 +9,7 @@ mod backing;
 mod changes;
 mod disk;
 mod held;
+mod spelling;
 mod temporary;
 mod turns;
 mod watch;
@@ -28,6 +29,7 @@ use self::turns::Turns;
 use crate::arrivals::Arrivals;
 use crate::config::DirectoryConfig;
 use crate::jobs::{Begin, Busy, Commit, Waiter};
+use crate::rules::Direction;
 
 /// Threads that load files, and as many that store them: a disk that hangs on one does not stop the
 /// other.
@@ -196,12 +198,13 @@ impl Directory {
     }
 
     /// Loads a file that is not in memory and answers then.
-    pub(crate) fn load(&self, name: &Name, waiter: Waiter) -> Result<(), Busy> {
+    pub(crate) fn load(&self, waiter: Waiter) -> Result<(), Busy> {
+        let name = waiter.grant.name().clone();
         let mut held = self.inner.held();
         if held.waiting >= MAX_WAITERS {
             return Err(Busy);
         }
-        if let Some(loading) = held.loading.get_mut(name) {
+        if let Some(loading) = held.loading.get_mut(&name) {
             if loading.since.elapsed() >= HANGS {
                 return Err(Busy);
             }
@@ -210,7 +213,7 @@ impl Directory {
             return Ok(());
         }
         self.loads.try_send(name.clone()).map_err(|_| Busy)?;
-        held.loading.insert(name.clone(), Loading::begin(vec![waiter]));
+        held.loading.insert(name, Loading::begin(vec![waiter]));
         held.waiting += 1;
         Ok(())
     }
@@ -249,6 +252,28 @@ impl<B: Backing> Inner<B> {
     fn last_warning(&self) -> MutexGuard<'_, Option<Instant>> {
         self.last_warning.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How the directory of `config` spells a name that is read, or that an upload is stored under.
+/// `None` if there is no such file, or no directory for it; with `ignore_case` other spellings count.
+///
+/// # Errors
+/// The directory cannot be opened.
+pub fn spelling_in_directory(
+    config: &DirectoryConfig,
+    name: &Name,
+    direction: Direction,
+    ignore_case: bool,
+) -> std::io::Result<Option<Name>> {
+    let disk = Disk::open(config)?;
+    if disk.find(name).is_ok() {
+        return Ok(Some(name.clone()));
+    }
+    Ok(match direction {
+        _ if !ignore_case => None,
+        Direction::Read => disk.spelling(name),
+        Direction::Write => disk.spelling(name).or_else(|| disk.spelling_for_upload(name)),
+    })
 }
 
 fn spawn(name: String, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {

@@ -9,6 +9,7 @@ use memtftp_store::{Name, Version};
 use super::backing::{About, Backing, BackingError};
 use super::held::Loading;
 use super::{Inner, Look, PATIENCE, QUIET, Storing};
+use crate::grant::Grant;
 use crate::jobs::{Begin, Commit, Waiter};
 use crate::later::Resolution;
 use crate::library::Opened;
@@ -117,19 +118,13 @@ impl<B: Backing> Inner<B> {
 
     /// Loads a file and answers all who wait for it.
     pub(super) fn load(&self, name: &Name) {
-        let exact = self.try_load(name);
-        let is_there = !matches!(exact, Err(NotLoaded::Backing(BackingError::NotFound)));
-        let other = match !is_there && self.may_be_spelled_otherwise(name) {
-            true => Some(self.try_load_spelled(name)),
+        let result = self.try_load(name);
+        let is_missing = matches!(result, Err(NotLoaded::Backing(BackingError::NotFound)));
+        let spelled = match is_missing && self.may_be_spelled_otherwise(name) {
+            true => self.spelling(name),
             false => None,
         };
-        let result_for = |waiter: &Waiter| match &other {
-            Some(other) if waiter.ignore_case => other.as_ref(),
-            _ => exact.as_ref(),
-        };
-        let (answered, again) = self.held().tried(name, |waiter| match result_for(waiter) {
-            // It has come since, and nobody has looked for it.
-            _ if !is_there && other.is_none() && waiter.ignore_case => false,
+        let (tried, again) = self.held().tried(name, |waiter| match result {
             // It will be complete, or others will have been read.
             Err(NotLoaded::Backing(BackingError::Changing) | NotLoaded::NoRoom) => {
                 waiter.since.elapsed() >= PATIENCE
@@ -139,24 +134,40 @@ impl<B: Backing> Inner<B> {
         if again {
             self.later(Look::Load(name.clone()));
         }
-        for waiter in answered {
-            let result = match result_for(&waiter) {
-                Ok(version) => Ok(Opened::new(version.clone(), waiter.caps)),
-                Err(why) => Err(refusal(&waiter.asked, name, why)),
-            };
-            waiter.answers.give(Resolution::Opened(waiter.id, result));
+        for waiter in tried {
+            match &spelled {
+                Some(spelled) if waiter.grant.ignores_case() => self.go_on(waiter, spelled),
+                _ => answer(waiter, &result),
+            }
         }
     }
 
-    /// Loads the file that differs from this one in case only.
-    fn try_load_spelled(&self, name: &Name) -> Result<Version, NotLoaded> {
+    /// Serves a request under the spelling that was found, if the rules allow that one, too.
+    fn go_on(&self, mut waiter: Waiter, spelled: &Name) {
+        if let Err(refusal) = waiter.grant.respell_blocking(spelled.clone()) {
+            return waiter.answers.give(Resolution::Opened(waiter.id, Err(refusal)));
+        }
+        let name = waiter.grant.name().clone();
+        let mut held = self.held();
+        held.waiting += 1;
+        if let Some(loading) = held.loading.get_mut(&name) {
+            loading.waiters.push(waiter);
+            return;
+        }
+        held.loading.insert(name.clone(), Loading::begin(vec![waiter]));
+        drop(held);
+        self.load(&name);
+    }
+
+    /// The file that differs from this one in case only, on disk or in memory alone.
+    fn spelling(&self, name: &Name) -> Option<Name> {
         let spelled = self.backing.spelling(name).or_else(|| self.store.spelling(name));
-        self.try_load(&spelled.ok_or(BackingError::NotFound)?)
+        spelled.filter(|spelled| spelled != name)
     }
 
     fn may_be_spelled_otherwise(&self, name: &Name) -> bool {
         let held = self.held();
-        held.loading.get(name).is_some_and(|l| l.waiters.iter().any(|waiter| waiter.ignore_case))
+        held.loading.get(name).is_some_and(|l| l.waiters.iter().any(|w| w.grant.ignores_case()))
     }
 
     fn try_load(&self, name: &Name) -> Result<Version, NotLoaded> {
@@ -213,19 +224,27 @@ impl<B: Backing> Inner<B> {
     }
 
     fn begin(&self, begin: Begin) {
-        let Begin { id, mut upload, existing, ignore_case, answers } = begin;
-        let is_there = || self.backing.find(upload.name()).is_ok();
-        if ignore_case
-            && !is_there()
-            && let Some(name) = self.backing.spelling(upload.name())
+        let Begin { id, mut upload, existing, mut grant, answers } = begin;
+        let result = self.place(&mut grant).and_then(|()| {
+            upload.retarget(&grant);
+            let may_store = self.backing.may_store(upload.name(), existing);
+            may_store.map_err(|error| not_stored(upload.name(), &error))
+        });
+        answers.give(Resolution::Begun(id, result.map(|()| upload)));
+    }
+
+    /// Finds the spelling under which an upload is to be stored. The rules decide on that.
+    fn place(&self, grant: &mut Grant) -> Result<(), Refusal> {
+        while grant.ignores_case()
+            && self.backing.find(grant.name()).is_err()
+            && let Some(spelled) = self
+                .spelling(grant.name())
+                .or_else(|| self.backing.spelling_for_upload(grant.name()))
+            && spelled != *grant.name()
         {
-            upload.rename(name);
+            grant.respell_blocking(spelled)?;
         }
-        let result = match self.backing.may_store(upload.name(), existing) {
-            Ok(()) => Ok(upload),
-            Err(error) => Err(not_stored(upload.name(), &error)),
-        };
-        answers.give(Resolution::Begun(id, result));
+        Ok(())
     }
 
     /// On disk first, then in memory, then the client is told.
@@ -266,9 +285,19 @@ impl<B: Backing> Inner<B> {
     }
 }
 
-fn refusal(asked: &Name, name: &Name, why: &NotLoaded) -> Refusal {
+fn answer(waiter: Waiter, result: &Result<Version, NotLoaded>) {
+    let Waiter { id, grant, answers, .. } = waiter;
+    let opened = match result {
+        Ok(version) => Ok(Opened::new(version.clone(), grant.caps())),
+        Err(why) => Err(refusal(&grant, why)),
+    };
+    answers.give(Resolution::Opened(id, opened));
+}
+
+fn refusal(grant: &Grant, why: &NotLoaded) -> Refusal {
+    let name = grant.name();
     match why {
-        NotLoaded::Backing(BackingError::NotFound) => not_found(asked, name),
+        NotLoaded::Backing(BackingError::NotFound) => not_found(grant),
         NotLoaded::Backing(BackingError::Changing) => {
             let refusal =
                 Refusal::new(ErrorCode::UNDEFINED, "file is being written, try again later");

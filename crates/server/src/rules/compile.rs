@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use memtftp_proto::MAX_WINDOWSIZE;
 use memtftp_store::{Name, NameError};
-use regex::bytes::{Regex, RegexBuilder};
+use regex::{Regex, RegexBuilder};
 use thiserror::Error;
 
 use super::template::Template;
@@ -149,11 +149,15 @@ fn check(rule: &Rule) -> Result<(), RuleFault> {
     within("max-windowsize", rule.max_windowsize, 1, MAX_WINDOWSIZE)
 }
 
-/// An expression for a whole name. Names are bytes, and the time a search takes grows only with
-/// their length.
+/// Compiles an expression for a whole name. The time that a search takes grows only with the name's
+/// length. `.` is any character, so that `.*` is every name there can be.
 fn expression(text: &str) -> Result<Regex, RuleFault> {
     let whole = |text: &str| {
-        RegexBuilder::new(text).size_limit(MAX_EXPRESSION).dfa_size_limit(MAX_EXPRESSION).build()
+        RegexBuilder::new(text)
+            .dot_matches_new_line(true)
+            .size_limit(MAX_EXPRESSION)
+            .dfa_size_limit(MAX_EXPRESSION)
+            .build()
     };
     let problem = |error: regex::Error| {
         let told = error.to_string();

@@ -3,8 +3,12 @@
 //! They are tried in order, each against the name as the rules before it have left it. A rule that
 //! matches does what it says, and the next has its turn, until one allows or refuses. A request that
 //! no rule refuses is allowed. At last a name that is another name for a file becomes that file's.
+//!
+//! A file that is then found under another spelling is decided again under that one
+//! ([`Rules::decide_spelled`]), so that no spelling passes a rule that another does not.
 
 mod compile;
+mod subject;
 mod template;
 
 use std::collections::BTreeMap;
@@ -13,9 +17,10 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use memtftp_store::{Name, NameError};
-use regex::bytes::Regex;
+use regex::Regex;
 
 pub use self::compile::{RuleError, RuleFault};
+use self::subject::Subject;
 use self::template::{Facts, Template, Unfilled};
 pub use crate::neighbours::HardwareAddress;
 
@@ -140,6 +145,18 @@ pub struct Granted {
     pub ignore_case: bool,
     /// Limits for this transfer.
     pub caps: Caps,
+    /// The rules that have seen the name as it is: those from here on. It is what the rules before
+    /// them made of another.
+    pub(crate) settled_from: Stage,
+}
+
+/// A place in the order in which a request is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// Before the rule of this number, from 0.
+    Rule(usize),
+    /// Behind the aliases, the last of all.
+    End,
 }
 
 /// The least of the limits of all rules that matched; `u16::MAX` is none.
@@ -182,16 +199,45 @@ impl Rules {
         self.compiled.iter().filter_map(|c| c.rewrite.as_ref()).any(Template::needs_hardware)
     }
 
-    /// What becomes of a request.
+    /// Decides what becomes of a request.
     pub fn decide(&self, request: &RuleRequest) -> Decision {
         self.decide_aloud(request, |_| {})
     }
 
-    /// The same; tells of each step.
-    pub fn decide_aloud(&self, request: &RuleRequest, mut tell: impl FnMut(Step<'_>)) -> Decision {
-        let mut granted =
-            Granted { name: request.name.clone(), ignore_case: false, caps: Caps::default() };
-        for (number, compiled) in self.compiled.iter().enumerate() {
+    /// Decides what becomes of a request, and tells of each step.
+    pub fn decide_aloud(&self, request: &RuleRequest, tell: impl FnMut(Step<'_>)) -> Decision {
+        let granted = Granted {
+            name: request.name.clone(),
+            ignore_case: false,
+            caps: Caps::default(),
+            settled_from: Stage::Rule(0),
+        };
+        self.decide_from(request, granted, tell)
+    }
+
+    /// Decides again for a request that was granted a file, which is called `found` in truth: the
+    /// rules that have seen the name as it was see this one instead. Tells of each step.
+    ///
+    /// The name that is granted may be another again. It is then to be looked for and decided in its
+    /// turn, which ends: each time fewer rules are left.
+    pub fn decide_spelled(
+        &self,
+        request: &RuleRequest,
+        granted: &Granted,
+        found: Name,
+        tell: impl FnMut(Step<'_>),
+    ) -> Decision {
+        self.decide_from(request, Granted { name: found, ..granted.clone() }, tell)
+    }
+
+    fn decide_from(
+        &self,
+        request: &RuleRequest,
+        mut granted: Granted,
+        mut tell: impl FnMut(Step<'_>),
+    ) -> Decision {
+        let Stage::Rule(first) = granted.settled_from else { return Decision::Serve(granted) };
+        for (number, compiled) in self.compiled.iter().enumerate().skip(first) {
             let rule = &compiled.rule;
             if !compiled.is_for(request, &granted.name) {
                 continue;
@@ -209,6 +255,7 @@ impl Rules {
                         return Decision::HardwareUnknown { rule: title() };
                     }
                 }
+                granted.settled_from = Stage::Rule(number + 1);
                 tell(Step::Renamed(&granted.name));
             }
             granted.ignore_case |= rule.ignore_case;
@@ -227,6 +274,7 @@ impl Rules {
         }
         if let Some(file) = self.aliases.get(&granted.name) {
             granted.name = file.clone();
+            granted.settled_from = Stage::End;
             tell(Step::Alias(file));
         }
         Decision::Serve(granted)
@@ -268,7 +316,7 @@ impl Compiled {
         let clients = &self.rule.clients;
         (clients.is_empty() || clients.iter().any(|network| network.contains(&request.client)))
             && self.rule.direction.is_none_or(|direction| direction == request.direction)
-            && self.file.as_ref().is_none_or(|file| file.is_match(name.as_bytes()))
+            && self.file.as_ref().is_none_or(|file| file.is_match(Subject::new(name).text()))
     }
 
     fn rewritten(
@@ -277,9 +325,10 @@ impl Compiled {
         request: &RuleRequest,
         name: &Name,
     ) -> Result<Name, Unfilled> {
-        let captures = self.file.as_ref().and_then(|file| file.captures(name.as_bytes()));
+        let subject = Subject::new(name);
+        let captures = self.file.as_ref().and_then(|file| file.captures(subject.text()));
         let RuleRequest { client, hardware, .. } = *request;
-        template.fill(&Facts { client, hardware, name: name.as_bytes(), captures })
+        template.fill(&Facts { client, hardware, subject: &subject, captures })
     }
 }
 

@@ -3,10 +3,11 @@
 use std::net::IpAddr;
 
 use memtftp_store::{Name, NameError};
-use regex::bytes::{Captures, Regex};
+use regex::{Captures, Regex};
 
 use super::Hardware;
 use super::compile::RuleFault;
+use super::subject::Subject;
 use crate::neighbours::HardwareAddress;
 
 /// A name with places to fill in.
@@ -35,7 +36,7 @@ enum Style {
 pub(super) struct Facts<'a> {
     pub(super) client: IpAddr,
     pub(super) hardware: Hardware,
-    pub(super) name: &'a [u8],
+    pub(super) subject: &'a Subject<'a>,
     pub(super) captures: Option<Captures<'a>>,
 }
 
@@ -84,14 +85,13 @@ impl Template {
         for part in &self.0 {
             match part {
                 Part::Text(text) => name.extend_from_slice(text.as_bytes()),
-                Part::Group(0) => name.extend_from_slice(facts.name),
+                Part::Group(0) => name.extend_from_slice(facts.subject.bytes()),
                 Part::Group(group) => {
                     let captures = facts.captures.as_ref();
                     // A group that took no part in the match is empty.
                     let matched = captures.and_then(|captures| captures.get(*group));
-                    name.extend_from_slice(
-                        matched.map(|found| found.as_bytes()).unwrap_or_default(),
-                    );
+                    let bytes = matched.map(|at| facts.subject.slice(at.start(), at.end()));
+                    name.extend_from_slice(bytes.unwrap_or_default());
                 }
                 Part::Ip => name.extend_from_slice(facts.client.to_string().as_bytes()),
                 Part::IpHex => name.extend_from_slice(hex_of(facts.client).as_bytes()),

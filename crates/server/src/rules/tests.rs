@@ -31,7 +31,8 @@ fn renamed(rules: &Rules, file: &str) -> String {
 #[test]
 fn without_rules_all_is_as_asked() {
     let granted = served(Rules::default().decide(&request("::1", Direction::Write, "/a\\b")));
-    assert_eq!(granted, Granted { name: name("a/b"), ignore_case: false, caps: Caps::default() });
+    let Granted { name: granted, ignore_case, caps, .. } = granted;
+    assert_eq!((granted, ignore_case, caps), (name("a/b"), false, Caps::default()));
 }
 
 #[test]
@@ -169,4 +170,104 @@ fn aliases_that_make_no_sense_are_found() {
     assert!(matches!(new(&[("a", "b"), ("b", "c")]), RuleError::AliasOfAlias { .. }));
     assert!(matches!(new(&[("a", "a")]), RuleError::AliasOfAlias { .. }));
     assert!(matches!(new(&[("a", "b"), ("/a", "c")]), RuleError::AliasTwice { .. }));
+}
+
+/// Decides as the server does when it finds each name in `files` under any spelling.
+fn decide_with_files(rules: &Rules, request: &RuleRequest, files: &[&str]) -> Decision {
+    let mut decision = rules.decide(request);
+    while let Decision::Serve(granted) = &decision {
+        let same = |file: &&&str| granted.name.as_bytes().eq_ignore_ascii_case(file.as_bytes());
+        let found = files.iter().find(same).map(|file| name(file));
+        let Some(found) = found.filter(|found| granted.ignore_case && *found != granted.name)
+        else {
+            break;
+        };
+        decision = rules.decide_spelled(request, granted, found, |_| {});
+    }
+    decision
+}
+
+#[test]
+fn the_rules_decide_on_the_spelling_that_is_found() {
+    let refuse = Some(Verdict::Refuse("no".into()));
+    let lenient = Rule { ignore_case: true, ..Rule::default() };
+    let rules = Rules::new(
+        vec![
+            Rule { verdict: refuse.clone(), ..rule("secret/.*") },
+            Rule { rewrite: Some("public/{1}".into()), ..rule("www/(.*)") },
+            Rule { verdict: refuse, ..rule("public/hidden") },
+            Rule { max_blksize: Some(512), ..rule("slow/.*") },
+            lenient,
+            Rule { rewrite: Some("late/{1}".into()), ..rule("moved/(.*)") },
+        ],
+        &[("menu".into(), "boot/menu".into())],
+    )
+    .unwrap();
+    let files = [
+        "secret/key",
+        "public/hidden",
+        "public/page",
+        "www/x",
+        "slow/f",
+        "menu",
+        "moved/a",
+        "Late/A",
+    ];
+    let ask = |direction, file| decide_with_files(&rules, &request("::1", direction, file), &files);
+    let is_refused = |file| {
+        let refused = |direction| matches!(ask(direction, file), Decision::Refuse { .. });
+        assert_eq!(refused(Direction::Read), refused(Direction::Write), "{file}");
+        refused(Direction::Read)
+    };
+    for file in ["secret/key", "SECRET/key", "Secret/KEY", "PUBLIC/Hidden", "www/HIDDEN"] {
+        assert!(is_refused(file), "{file}");
+    }
+    let granted = |file| served(ask(Direction::Read, file));
+    assert_eq!(granted("Public/PAGE").name, name("public/page"));
+    // Found as `www/x`, it is that which the rule rewrites.
+    assert_eq!(granted("WWW/X").name, name("public/x"));
+    assert_eq!(granted("SLOW/f").caps.blksize, 512);
+    assert_eq!(granted("MENU").name, name("boot/menu"));
+    assert_eq!(granted("MOVED/A").name, name("Late/A"));
+}
+
+/// Every byte that can be in a name, where it can be.
+fn names_with_any_byte() -> impl Iterator<Item = Name> {
+    let texts = |byte: u8| {
+        let around = |before: &[u8], after: &[u8]| [before, &[byte], after].concat();
+        [around(b"", b"x"), around(b"x", b"y"), around(b"x", b""), around(b"", b"")]
+    };
+    let names = (0..=u8::MAX).flat_map(texts).map(|text| [b"conf/", &text[..]].concat());
+    names.filter_map(|name| Name::parse(&name).ok())
+}
+
+#[test]
+fn expressions_see_every_byte_of_a_name() {
+    let no = Some(Verdict::Refuse("no".into()));
+    let caps = |rule| Rule { max_blksize: Some(512), ..rule };
+    let rewriting = |text: &str, rule| Rule { rewrite: Some(text.into()), ..rule };
+    let mut tried = 0;
+    for name in names_with_any_byte() {
+        tried += 1;
+        let request =
+            RuleRequest { name: name.clone(), ..request("10.0.0.7", Direction::Write, "x") };
+        let decide = |rule: Rule| rules(vec![rule]).decide(&request);
+        for file in
+            ["conf/.*", "(?s)conf/.+", "conf/[^/]+|conf/.*", "[^a]onf.*", "(?i)CONF/.*", ".{6,}"]
+        {
+            let refused = decide(Rule { verdict: no.clone(), ..rule(file) });
+            assert!(matches!(refused, Decision::Refuse { .. }), "{file} {name}");
+            // What is allowed by the first is not refused by the second.
+            let allowing = Rule { verdict: Some(Verdict::Allow), ..rule(file) };
+            let both = rules(vec![allowing, Rule { verdict: no.clone(), ..Rule::default() }]);
+            assert!(matches!(both.decide(&request), Decision::Serve(_)), "{file} {name}");
+            assert!(served(decide(Rule { ignore_case: true, ..rule(file) })).ignore_case);
+            assert_eq!(served(decide(caps(rule(file)))).caps.blksize, 512, "{file} {name}");
+        }
+        let renamed = served(decide(rewriting("clients/{ip}/{0}", rule(".*")))).name;
+        assert_eq!(renamed.as_bytes(), [b"clients/10.0.0.7/", name.as_bytes()].concat());
+        let renamed = served(decide(rewriting("jail/{rest}", rule("conf/(?<rest>.*)")))).name;
+        assert_eq!(renamed.as_bytes(), [b"jail/", &name.as_bytes()[5..]].concat());
+    }
+    assert!(tried > 4 * 200, "{tried}");
 }
