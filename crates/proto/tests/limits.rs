@@ -192,6 +192,30 @@ fn max_half_open_counts_sessions_that_wait_for_storage() {
 }
 
 #[test]
+fn storage_gives_up_a_request_whose_place_it_needs() {
+    let mut server = Server::new().file("f", b"x");
+    server.endpoint.files().later = true;
+    for (number, request) in [(0, rrq("f", &[])), (100, wrq("g", &[]))] {
+        assert_eq!(ask(&mut server, number, &request).1, []);
+        let id = server.endpoint.files().pending.last().unwrap().0;
+        server.endpoint.resolve_evicted(server.now, id);
+        assert_eq!(pushed_out(&mut server), [client(number)]);
+        assert_eq!(server.resolve_later(None), [], "the client is not told");
+        server.endpoint.resolve_evicted(server.now, id);
+    }
+    assert_eq!(dropped(&server, DropReason::HalfOpen), 2);
+    server.endpoint.files().later = false;
+    // One that has its answer has no place there any more.
+    ask(&mut server, 200, &wrq("g", &[]));
+    server.endpoint.files().later = true;
+    server.says(&data(1, b"all"));
+    let id = server.endpoint.files().pending.last().unwrap().0;
+    server.endpoint.resolve_evicted(server.now, id);
+    assert_eq!(server.resolve_later(None), [ack(1)]);
+    server.ends_clean();
+}
+
+#[test]
 fn max_half_open_of_one_client() {
     let mut server = Server::with(|config| config.max_half_open_per_client = 2).file("f", b"x");
     ask(&mut server, 100, &rrq("f", &[]));

@@ -13,10 +13,12 @@ use memtftp_store::Receipt;
 use memtftp_udp::Waker;
 
 use crate::library::{Library, NamedUpload, Opened};
+use crate::mailbox::Mailbox;
 use crate::neighbours::Neighbours;
 use crate::rules::{Direction, Hardware};
 
-/// Questions that wait, at most. Over it a request is refused as busy.
+/// Questions that wait, at most. For one more the oldest is given up: none of those who wait has
+/// answered a packet of ours yet.
 const MAX_QUESTIONS: usize = 4_096;
 
 /// What a worker is told at last.
@@ -25,12 +27,15 @@ pub(crate) enum Resolution {
     Opened(SessionId, Result<Opened, Refusal>),
     Begun(SessionId, Result<Box<NamedUpload>, Refusal>),
     Committed(SessionId, Result<Receipt, Refusal>),
+    /// The place of a request that has waited was needed for a newer one.
+    Evicted(SessionId),
 }
 
 /// A worker's end: where its answers come.
 #[derive(Clone, Debug)]
 pub(crate) struct Answers {
-    /// Without a bound of its own: a session has one question at a time, and their number is bounded.
+    /// Without a bound of its own: a session has one question at a time, and where they wait their number
+    /// is bounded.
     sender: Sender<Resolution>,
     waker: Waker,
     /// Sessions that wait for their commit.
@@ -101,18 +106,18 @@ struct Question {
 
 /// The thread that knows the hardware addresses of clients.
 #[derive(Debug)]
-pub(crate) struct HardwareDesk(Sender<Question>);
+pub(crate) struct HardwareDesk(Mailbox<Question>);
 
 impl HardwareDesk {
     /// Starts the thread. It ends with the last sender.
     pub(crate) fn start() -> std::io::Result<HardwareDesk> {
-        let (sender, questions) = crossbeam_channel::bounded(MAX_QUESTIONS);
+        let (mailbox, questions) = Mailbox::new(MAX_QUESTIONS);
         let work = move || answer_all(&questions);
         std::thread::Builder::new().name("neighbours".into()).spawn(work)?;
-        Ok(HardwareDesk(sender))
+        Ok(HardwareDesk(mailbox))
     }
 
-    /// Hands a request over; false if there are too many already.
+    /// Hands a request over.
     pub(crate) fn ask(
         &self,
         id: SessionId,
@@ -120,10 +125,12 @@ impl HardwareDesk {
         request: &FileRequest<'_>,
         library: Library,
         answers: Answers,
-    ) -> bool {
+    ) {
         let request = OwnedRequest::new(request);
         let question = Question { id, direction, request, library, answers };
-        self.0.try_send(question).is_ok()
+        for Question { id, answers, .. } in self.0.push(question) {
+            answers.give(Resolution::Evicted(id));
+        }
     }
 }
 

@@ -111,6 +111,7 @@ mod interfaces;
 mod jobs;
 mod later;
 mod library;
+mod mailbox;
 mod missed;
 mod neighbours;
 mod outbox;

@@ -178,7 +178,7 @@ impl Library {
                 return Answer::Later;
             }
         }
-        Answer::Now(Err(busy("too many clients wait for files, or the disk hangs on this one")))
+        Answer::Now(Err(busy("the disk hangs on this file")))
     }
 
     /// With a directory, an upload begins when it is known that it could be stored.
@@ -192,10 +192,8 @@ impl Library {
             return Answer::Now(Ok(upload));
         };
         let (existing, answers) = (upload.existing(), answers.clone());
-        match directory.begin(Begin { id, upload, existing, grant, answers }) {
-            Ok(()) => Answer::Later,
-            Err(Busy) => Answer::Now(Err(busy("too many clients wait for the disk"))),
-        }
+        directory.begin(Begin { id, upload, existing, grant, answers });
+        Answer::Later
     }
 
     fn try_open(&self, request: &FileRequest<'_>, hardware: Hardware) -> Result<Place, Denied> {
@@ -274,11 +272,10 @@ impl Library {
     ) -> Answer<T> {
         if let (Some(desk), Some(answers)) = (self.shared.hardware.get(), &self.answers) {
             // The desk must not keep alive what keeps the desk alive, so the question takes all along.
-            if desk.ask(id, direction, request, self.clone(), answers.clone()) {
-                return Answer::Later;
-            }
+            desk.ask(id, direction, request, self.clone(), answers.clone());
+            return Answer::Later;
         }
-        Answer::Now(Err(busy("too many clients wait for their hardware address")))
+        Answer::Now(Err(busy("nobody looks hardware addresses up yet")))
     }
 
     /// Whether a file of so many bytes could be in memory if all that is on disk, too, left it.

@@ -323,6 +323,7 @@ impl Worker {
                 Resolution::Opened(id, result) => self.endpoint.resolve_open(now, id, result),
                 Resolution::Begun(id, result) => self.endpoint.resolve_begin(now, id, result),
                 Resolution::Committed(id, result) => self.endpoint.resolve_commit(now, id, result),
+                Resolution::Evicted(id) => self.endpoint.resolve_evicted(now, id),
             }
         }
     }

@@ -103,6 +103,36 @@ fn a_disk_that_hangs_on_an_upload_delays_only_its_client_whose_repeats_are_absor
     assert_eq!(writes.count(), 2, "{log:#?}");
 }
 
+/// They take each other's places, and the newest has one.
+#[test]
+fn write_requests_that_nobody_follows_up_keep_no_upload_out_while_the_disk_hangs() {
+    /// More than may wait to begin.
+    const REQUESTS: usize = 4_096 + 200;
+    let disk = Disk::new();
+    let server = holding(&disk);
+    let hangs = Fault::hang(&threads(&server, "store"), "openat2");
+    for number in 0..REQUESTS {
+        // From ever another port.
+        Raw::new(server.address()).send(&wrq(format!("new-{number}"), &[]));
+        if number % 64 == 0 {
+            assert_eq!(get(&server, "held").unwrap(), b"in memory", "all were heard");
+        }
+    }
+    let mut client = Raw::new(server.address());
+    client.send(&wrq("up", &[]));
+    assert_eq!(get(&server, "held").unwrap(), b"in memory");
+    assert!(!client.has_packet(), "it waits like the others");
+    drop(hangs);
+    let begun = client.receive();
+    assert_eq!(begun, Packet::Ack(0));
+    client.put_from(begun, b"content").unwrap();
+    assert_eq!(disk.read("up"), b"content");
+    let log = server.log();
+    assert!(!log.iter().any(|line| line.get("outcome") == "refused"), "{log:#?}");
+    let evicted = [("kind", "write"), ("outcome", "dropped")];
+    assert!(log.iter().any(|line| line.is(&evicted)), "the oldest made room");
+}
+
 /// It may have stored another one since, which must not be lost.
 #[test]
 fn an_upload_whose_client_has_left_while_the_disk_hangs_is_not_stored_late() {

@@ -153,6 +153,14 @@ impl<F: Files> Endpoint<F> {
         self.committed(now, id, result);
     }
 
+    /// Ends a request that waits for the answer to an [`open`](Files::open) or a
+    /// [`begin`](Files::begin): storage needed its place for a newer one. Its client is not told.
+    pub fn resolve_evicted(&mut self, now: Time, id: SessionId) {
+        if self.sessions.get(id).is_some_and(|session| matches!(session.state, State::Opening)) {
+            self.evict(now, id);
+        }
+    }
+
     /// Takes other settings for requests that come from now on; the sockets stay what they are.
     pub fn configure(&mut self, mut config: Config) {
         config.sockets = std::mem::take(&mut self.config.sockets);

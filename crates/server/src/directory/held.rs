@@ -7,6 +7,7 @@ use lru::LruCache;
 use memtftp_store::{CommitError, Name, Receipt, Store, Version, VersionMark};
 
 use super::backing::{About, FileId};
+use super::loads::Loads;
 use crate::arrivals::Arrivals;
 use crate::jobs::Waiter;
 
@@ -26,9 +27,7 @@ pub(super) struct Held<M> {
     bytes: u64,
     /// Those of them that have other names, by which they may be changed.
     linked: HashSet<Name>,
-    pub(super) loading: HashMap<Name, Loading>,
-    /// All requests that wait for a file.
-    pub(super) waiting: usize,
+    pub(super) loads: Loads<Waiter>,
     /// Files that somebody writes in place.
     writing: HashMap<Name, Writing>,
 }
@@ -48,20 +47,6 @@ struct Kept<M> {
     len: u64,
 }
 
-/// A file that is being loaded.
-pub(super) struct Loading {
-    /// Since when it is tried this time.
-    pub(super) since: Instant,
-    pub(super) waiters: Vec<Waiter>,
-}
-
-impl Loading {
-    /// It is tried from now on, for these.
-    pub(super) fn begin(waiters: Vec<Waiter>) -> Loading {
-        Loading { since: Instant::now(), waiters }
-    }
-}
-
 impl<M: Copy> Held<M> {
     /// `arrivals` is told what leaves.
     pub(super) fn new(store: Store, max_files: usize, arrivals: Arrivals) -> Held<M> {
@@ -72,27 +57,9 @@ impl<M: Copy> Held<M> {
             kept: LruCache::unbounded(),
             bytes: 0,
             linked: HashSet::new(),
-            loading: HashMap::new(),
-            waiting: 0,
+            loads: Loads::new(),
             writing: HashMap::new(),
         }
-    }
-
-    /// A file has been tried. Gives those that are to be answered now; if others are left, it is to be
-    /// tried again.
-    pub(super) fn tried(
-        &mut self,
-        name: &Name,
-        is_answered: impl Fn(&Waiter) -> bool,
-    ) -> (Vec<Waiter>, bool) {
-        let waiters = self.loading.remove(name).map(|loading| loading.waiters).unwrap_or_default();
-        let (answered, left): (Vec<_>, Vec<_>) = waiters.into_iter().partition(is_answered);
-        self.waiting -= answered.len();
-        let again = !left.is_empty();
-        if again {
-            self.loading.insert(name.clone(), Loading::begin(left));
-        }
-        (answered, again)
     }
 
     /// A request was answered with this file.

@@ -9,6 +9,7 @@ mod backing;
 mod changes;
 mod disk;
 mod held;
+mod loads;
 mod spelling;
 mod temporary;
 mod turns;
@@ -24,22 +25,22 @@ use memtftp_store::{Name, Store, Version};
 
 use self::backing::Backing;
 use self::disk::Disk;
-use self::held::{Held, Loading};
+use self::held::Held;
 use self::turns::Turns;
 use crate::arrivals::Arrivals;
 use crate::config::DirectoryConfig;
 use crate::jobs::{Begin, Busy, Commit, Waiter};
+use crate::later::Resolution;
+use crate::mailbox::Mailbox;
 use crate::rules::Direction;
 
 /// Threads that load files, and as many that store them: a disk that hangs on one does not stop the
 /// other.
 const THREADS: usize = 4;
 
-/// Jobs that wait for each kind. Over it a request is refused as busy.
-const MAX_JOBS: usize = 4_096;
-
-/// Requests that wait for files. Over it one is refused as busy.
-const MAX_WAITERS: usize = 65_536;
+/// Uploads that wait to begin, at most: for one more the oldest of them is given up, since none has
+/// sent a block yet. As many wait to be stored: one more is refused as busy.
+const MAX_UPLOADS: usize = 4_096;
 
 /// A file that was written less than this ago may not be complete.
 const QUIET: Duration = Duration::from_millis(300);
@@ -57,15 +58,14 @@ const RECOVERY: Duration = Duration::from_secs(60);
 /// How long a request waits for such a file.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// A file that has been loading for so long is not waited for: its disk hangs.
-const HANGS: Duration = Duration::from_secs(60);
-
 /// A directory and the threads that work on it. They end with the last of its handles.
 #[derive(Clone)]
 pub(crate) struct Directory {
-    loads: Sender<Name>,
+    /// Tells a thread that a file was asked for.
+    asked: Sender<()>,
     warm: Sender<Name>,
-    stores: Sender<Storing>,
+    begins: Mailbox<Begin>,
+    commits: Sender<Commit>,
     inner: Arc<Inner<Disk>>,
 }
 
@@ -88,12 +88,6 @@ struct Inner<B: Backing> {
     turns: Turns,
     watch: Mutex<Option<B::Watch>>,
     me: Weak<Inner<B>>,
-}
-
-/// An upload that begins or ends.
-enum Storing {
-    Begin(Begin),
-    Commit(Box<Commit>),
 }
 
 /// What is to be done again.
@@ -143,19 +137,23 @@ impl Directory {
             watch: Mutex::default(),
             me: Weak::clone(me),
         });
-        let (loads, to_load) = crossbeam_channel::bounded(MAX_JOBS);
+        // Full means that each thread will look.
+        let (asked, was_asked) = crossbeam_channel::bounded(THREADS);
         // One at a time, so that what is asked for never waits for many.
         let (warm, to_warm) = crossbeam_channel::bounded(1);
-        let (stores, to_store) = crossbeam_channel::bounded(MAX_JOBS);
+        let (begins, to_begin) = Mailbox::new(MAX_UPLOADS);
+        let (commits, to_commit) = crossbeam_channel::bounded(MAX_UPLOADS);
         for number in 0..THREADS {
-            let (to_load, to_warm, woken) = (to_load.clone(), to_warm.clone(), woken.clone());
+            let (was_asked, to_warm, woken) = (was_asked.clone(), to_warm.clone(), woken.clone());
             let loader = Arc::clone(&inner);
-            let work = move || loader.load_all(&to_load, &to_warm, &woken);
+            let work = move || loader.load_all(&was_asked, &to_warm, &woken);
             spawn(format!("load-{number}"), work)?;
-            let (storer, to_store) = (Arc::clone(&inner), to_store.clone());
-            spawn(format!("store-{number}"), move || storer.store_all(&to_store))?;
+            let (to_begin, to_commit) = (to_begin.clone(), to_commit.clone());
+            let storer = Arc::clone(&inner);
+            let work = move || storer.store_all(&to_begin, &to_commit);
+            spawn(format!("store-{number}"), work)?;
         }
-        Ok(Directory { loads, warm, stores, inner })
+        Ok(Directory { asked, warm, begins, commits, inner })
     }
 
     /// Begins to watch, clears away what a server before has left, and loads what there is room for.
@@ -198,34 +196,30 @@ impl Directory {
     }
 
     /// Loads a file that is not in memory and answers then.
+    ///
+    /// # Errors
+    /// The disk hangs on this file.
     pub(crate) fn load(&self, waiter: Waiter) -> Result<(), Busy> {
         let name = waiter.grant.name().clone();
-        let mut held = self.inner.held();
-        if held.waiting >= MAX_WAITERS {
-            return Err(Busy);
-        }
-        if let Some(loading) = held.loading.get_mut(&name) {
-            if loading.since.elapsed() >= HANGS {
-                return Err(Busy);
-            }
-            loading.waiters.push(waiter);
-            held.waiting += 1;
-            return Ok(());
-        }
-        self.loads.try_send(name.clone()).map_err(|_| Busy)?;
-        held.loading.insert(name, Loading::begin(vec![waiter]));
-        held.waiting += 1;
+        let evicted = self.inner.held().loads.ask(&name, waiter)?;
+        let _ = self.asked.try_send(());
+        work::give_up(evicted);
         Ok(())
     }
 
     /// Looks whether a file could be stored, and answers then.
-    pub(crate) fn begin(&self, begin: Begin) -> Result<(), Busy> {
-        self.stores.try_send(Storing::Begin(begin)).map_err(|_| Busy)
+    pub(crate) fn begin(&self, begin: Begin) {
+        for Begin { id, answers, .. } in self.begins.push(begin) {
+            answers.give(Resolution::Evicted(id));
+        }
     }
 
     /// Stores an upload, publishes it, and answers then.
+    ///
+    /// # Errors
+    /// Too many wait for that already.
     pub(crate) fn commit(&self, commit: Commit) -> Result<(), Busy> {
-        self.stores.try_send(Storing::Commit(Box::new(commit))).map_err(|_| Busy)
+        self.commits.try_send(commit).map_err(|_| Busy)
     }
 
     /// Watches anew, and looks at every file in memory, whether it is still the one on disk. Holds so

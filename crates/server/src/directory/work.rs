@@ -7,8 +7,7 @@ use memtftp_proto::{ErrorCode, Refusal, RefusalReason};
 use memtftp_store::{Name, Version};
 
 use super::backing::{About, Backing, BackingError};
-use super::held::Loading;
-use super::{Inner, Look, PATIENCE, QUIET, Storing};
+use super::{Inner, Look, PATIENCE, QUIET};
 use crate::grant::Grant;
 use crate::jobs::{Begin, Commit, Waiter};
 use crate::later::Resolution;
@@ -34,12 +33,13 @@ impl<B: Backing> Inner<B> {
     /// The loop of a thread that loads. It ends when nobody can give it anything to do any more.
     pub(super) fn load_all(
         &self,
-        loads: &Receiver<Name>,
+        asked: &Receiver<()>,
         warm: &Receiver<Name>,
         woken: &Receiver<()>,
     ) {
         loop {
-            if let Ok(name) = loads.try_recv() {
+            let next = self.held().loads.next();
+            if let Some(name) = next {
                 self.pass_on();
                 self.load(&name);
             } else {
@@ -48,13 +48,7 @@ impl<B: Backing> Inner<B> {
                 let timeout =
                     soonest.map_or_else(crossbeam_channel::never, crossbeam_channel::after);
                 select! {
-                    recv(loads) -> name => match name {
-                        Ok(name) => {
-                            self.pass_on();
-                            self.load(&name);
-                        }
-                        Err(_) => break,
-                    },
+                    recv(asked) -> asked => if asked.is_err() { break },
                     recv(warm) -> name => if let Ok(name) = name {
                         self.pass_on();
                         self.warm(&name);
@@ -67,12 +61,23 @@ impl<B: Backing> Inner<B> {
         }
     }
 
-    /// The same of a thread that stores.
-    pub(super) fn store_all(&self, stores: &Receiver<Storing>) {
-        while let Ok(job) = stores.recv() {
-            match job {
-                Storing::Begin(begin) => self.begin(begin),
-                Storing::Commit(commit) => self.commit(*commit),
+    /// The same of a thread that stores. Uploads that have come to their end go first: others may
+    /// never send a block.
+    pub(super) fn store_all(&self, begins: &Receiver<Begin>, commits: &Receiver<Commit>) {
+        loop {
+            if let Ok(commit) = commits.try_recv() {
+                self.commit(commit);
+                continue;
+            }
+            select! {
+                recv(commits) -> commit => match commit {
+                    Ok(commit) => self.commit(commit),
+                    Err(_) => break,
+                },
+                recv(begins) -> begin => match begin {
+                    Ok(begin) => self.begin(begin),
+                    Err(_) => break,
+                },
             }
         }
     }
@@ -108,10 +113,9 @@ impl<B: Backing> Inner<B> {
         }
         {
             let mut held = self.held();
-            if !held.has_place() || held.loading.contains_key(name) {
+            if !held.has_place() || !held.loads.begin(name) {
                 return;
             }
-            held.loading.insert(name.clone(), Loading::begin(Vec::new()));
         }
         self.load(name);
     }
@@ -124,7 +128,7 @@ impl<B: Backing> Inner<B> {
             true => self.spelling(name),
             false => None,
         };
-        let (tried, again) = self.held().tried(name, |waiter| match result {
+        let (tried, again) = self.held().loads.tried(name, |waiter| match result {
             // It will be complete, or others will have been read.
             Err(NotLoaded::Backing(BackingError::Changing) | NotLoaded::NoRoom) => {
                 waiter.since.elapsed() >= PATIENCE
@@ -148,15 +152,11 @@ impl<B: Backing> Inner<B> {
             return waiter.answers.give(Resolution::Opened(waiter.id, Err(refusal)));
         }
         let name = waiter.grant.name().clone();
-        let mut held = self.held();
-        held.waiting += 1;
-        if let Some(loading) = held.loading.get_mut(&name) {
-            loading.waiters.push(waiter);
-            return;
+        let (is_first, evicted) = self.held().loads.join(&name, waiter);
+        give_up(evicted);
+        if is_first {
+            self.load(&name);
         }
-        held.loading.insert(name.clone(), Loading::begin(vec![waiter]));
-        drop(held);
-        self.load(&name);
     }
 
     /// The file that differs from this one in case only, on disk or in memory alone.
@@ -166,8 +166,7 @@ impl<B: Backing> Inner<B> {
     }
 
     fn may_be_spelled_otherwise(&self, name: &Name) -> bool {
-        let held = self.held();
-        held.loading.get(name).is_some_and(|l| l.waiters.iter().any(|w| w.grant.ignores_case()))
+        self.held().loads.is_any(name, |waiter| waiter.grant.ignores_case())
     }
 
     fn try_load(&self, name: &Name) -> Result<Version, NotLoaded> {
@@ -282,6 +281,13 @@ impl<B: Backing> Inner<B> {
         if let Some(result) = result.transpose() {
             answers.give(Resolution::Committed(id, result));
         }
+    }
+}
+
+/// Tells the worker of a request that it waits no more.
+pub(super) fn give_up(evicted: Option<Waiter>) {
+    if let Some(Waiter { id, answers, .. }) = evicted {
+        answers.give(Resolution::Evicted(id));
     }
 }
 
