@@ -34,7 +34,7 @@ mod url;
 pub use cancel::Cancel;
 pub use client::{Client, DEFAULT_TIMEOUT, DEFAULT_WINDOWSIZE};
 pub use error::Error;
-pub use memtftp_proto::{AskError, ErrorCode, Failure, Mode};
+pub use memtftp_proto::{AskError, ErrorCode, Failure, Mode, Silence};
 pub use transfer::{Progress, Report};
 pub use url::{DEFAULT_PORT, Url, UrlError};
 

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempPath;
 
+/// How many links in a row are followed, as many as Linux follows.
+const MAX_LINKS: usize = 40;
+
 /// Takes the bytes of one file, possibly of several attempts at it.
 pub(crate) trait Target {
     /// What it is, for messages.
@@ -119,8 +122,19 @@ pub(crate) fn at(path: &Path) -> io::Result<Box<dyn Target>> {
         }
         // What a link points to is replaced, not the link.
         Ok(_) => Ok(Box::new(Beside::new(fs::canonicalize(path)?)?)),
-        Err(_) => Ok(Box::new(Beside::new(path.to_owned())?)),
+        Err(_) => Ok(Box::new(Beside::new(follow(path)?)?)),
     }
+}
+
+/// Where a file that is not there yet will be: where the links lead.
+fn follow(path: &Path) -> io::Result<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        let Ok(to) = fs::read_link(&path) else { return Ok(path) };
+        // A link is relative to its own directory, an absolute one replaces the path.
+        path = path.parent().unwrap_or(Path::new("")).join(to);
+    }
+    Err(io::Error::other("too many links"))
 }
 
 impl Beside {
@@ -130,12 +144,26 @@ impl Beside {
         }
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         // Opened here: the errors of a `NamedTempFile` tell its name, which would only confuse.
-        let open = |part: &Path| OpenOptions::new().write(true).create_new(true).open(part);
+        // What replaces a file is nobody else's to read until it has that file's rights.
+        let is_private = path.exists();
+        let open = |part: &Path| part_options(is_private).open(part);
         let mut builder = tempfile::Builder::new();
         let builder = builder.prefix(".memtftp-").suffix(".part");
         let (file, part) = builder.make_in(parent.unwrap_or(Path::new(".")), open)?.into_parts();
         Ok(Beside { path, file, part: Some(part) })
     }
+}
+
+fn part_options(is_private: bool) -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    if is_private {
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, memtftp_rights::PRIVATE);
+    }
+    #[cfg(not(unix))]
+    let _ = is_private;
+    options
 }
 
 impl Target for Beside {
@@ -154,8 +182,8 @@ impl Target for Beside {
     }
 
     fn keep(&mut self) -> io::Result<()> {
-        if let Ok(old) = fs::metadata(&self.path) {
-            self.file.set_permissions(old.permissions())?;
+        if let Ok(old) = memtftp_rights::open(&self.path) {
+            memtftp_rights::inherit(&self.file, &old)?;
         }
         match self.part.take() {
             Some(part) => part.persist(&self.path).map_err(|error| error.error),
@@ -216,6 +244,47 @@ mod tests {
         assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o640);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_replaces_a_file_is_never_more_open_than_it() {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        fs::write(&path, "secret").unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        let mut target = at(&path).unwrap();
+        target.write(b"new secret").unwrap();
+        let part = names(directory.path()).into_iter().find(|name| name != "a").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        assert_eq!(mode(&directory.path().join(part)), 0o600);
+        target.keep().unwrap();
+        assert_eq!((mode(&path), fs::read(&path).unwrap()), (0o600, b"new secret".to_vec()));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_whose_file_is_still_to_come_is_followed() {
+        use std::os::unix::fs::symlink;
+
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        fs::create_dir(path("real")).unwrap();
+        symlink("second", path("first")).unwrap();
+        symlink(path("real/file"), path("second")).unwrap();
+        let mut target = at(&path("first")).unwrap();
+        target.write(b"new").unwrap();
+        assert_eq!(names(&path("real")).len(), 1, "the part lies beside the file to come");
+        target.keep().unwrap();
+        assert!(fs::symlink_metadata(path("first")).unwrap().is_symlink());
+        assert_eq!(fs::read(path("real/file")).unwrap(), b"new");
+        symlink("loop", path("loop")).unwrap();
+        assert!(at(&path("loop")).is_err());
+        symlink("none/file", path("lost")).unwrap();
+        assert_eq!(at(&path("lost")).map(drop).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(fs::symlink_metadata(path("lost")).unwrap().is_symlink());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use memtftp_proto::{Ask, Client as Core, Failure, Mode, Timing};
+use memtftp_proto::{Ask, Client as Core, Failure, Mode, Silence, Timing};
 
 use crate::client::Client;
 use crate::driver::{Driver, Stop};
@@ -96,7 +96,9 @@ impl Job<'_> {
             let patience = self.client.timeout;
             let patience = if last { patience } else { patience.min(FIRST_ADDRESS) };
             match self.attempt(*address, patience) {
-                Err(error @ Error::TimedOut { answered: false, .. }) => failed = Some(error),
+                Err(error @ Error::TimedOut { silence: Silence::Unanswered { .. }, .. }) => {
+                    failed = Some(error);
+                }
                 // Silence says more than that there is no way.
                 Err(error @ Error::Unreachable { .. }) => failed = failed.or(Some(error)),
                 result => return result,
@@ -131,7 +133,7 @@ impl Job<'_> {
             }
         };
         let stopped = driver.run(&mut core, &mut *self.target, &self.client.cancel, progress);
-        stopped.map_err(|stop| self.error(stop, address, &timing))?;
+        stopped.map_err(|stop| self.error(stop, address, &timing, &core))?;
         let (totals, agreed) = (core.totals(), core.agreed());
         Ok(Report {
             peer: core.peer().unwrap_or(address),
@@ -160,7 +162,7 @@ impl Job<'_> {
         Ask { blksize: Some(blksize), windowsize: Some(windowsize), tsize: true, ..ask }
     }
 
-    fn error(&self, stop: Stop, address: SocketAddr, timing: &Timing) -> Error {
+    fn error(&self, stop: Stop, address: SocketAddr, timing: &Timing, core: &Core<&[u8]>) -> Error {
         let failure = match stop {
             Stop::Cancelled => return Error::Cancelled,
             Stop::Target(source) => return Error::Write { what: self.target.what(), source },
@@ -169,17 +171,35 @@ impl Job<'_> {
             Stop::Failed(failure) => failure,
         };
         match failure {
-            Failure::Refused { code, text } => refused(code, &text),
-            Failure::TimedOut { answered } => {
-                let after = if answered { timing.patience } else { timing.opening_patience };
-                Error::TimedOut { address, answered, after }
-            }
+            Failure::Refused { code, text } => match block_limit(core) {
+                Some(block) => Error::BlockLimit { address, block, refused: true },
+                None => refused(code, &text),
+            },
+            Failure::TimedOut(silence) => match block_limit(core) {
+                Some(block) if silence == Silence::Midway => {
+                    Error::BlockLimit { address, block, refused: false }
+                }
+                _ => {
+                    let is_answered = silence.is_answered();
+                    let after = if is_answered { timing.patience } else { timing.opening_patience };
+                    Error::TimedOut { address, silence, after }
+                }
+            },
+            Failure::Short { announced, received } => Error::Short { address, announced, received },
             Failure::Options(_) | Failure::TooLong => {
                 Error::Protocol { address, reason: failure.to_string() }
             }
             Failure::Aborted => Error::Cancelled,
         }
     }
+}
+
+/// The block number at whose end the transfer is, if it is one at which devices stop: those that count
+/// in 16 bits without going on from 0, and those that take the number for a signed one.
+fn block_limit(core: &Core<&[u8]>) -> Option<u64> {
+    let (blocks, window) = (core.totals().blocks, u64::from(core.agreed().windowsize));
+    let is_at = |limit: &u64| blocks <= *limit && limit - blocks < window;
+    [65_535, 32_767].into_iter().find(is_at)
 }
 
 fn refused(code: memtftp_proto::ErrorCode, text: &str) -> Error {

@@ -48,7 +48,9 @@ fn silence_says_more_than_no_way() {
         job.run_with(addresses).unwrap_err()
     };
     let error = run(&[first, nowhere]);
-    assert!(matches!(error, Error::TimedOut { address, answered: false, .. } if address == first));
+    assert!(
+        matches!(error, Error::TimedOut { address, silence: Silence::Unanswered { .. }, .. } if address == first)
+    );
     assert!(matches!(run(&[nowhere]), Error::Unreachable { .. }));
 }
 
@@ -59,7 +61,10 @@ fn a_time_out_starts_over_as_often_as_is_said() {
     let url: Url = "tftp://one/a".parse().unwrap();
     let job = Job { client: &client, url: &url, content: None, target: &mut Nowhere };
     let error = job.run_with(&[address]).unwrap_err();
-    assert!(matches!(error, Error::TimedOut { answered: false, .. }), "{error}");
+    assert!(
+        matches!(error, Error::TimedOut { silence: Silence::Unanswered { .. }, .. }),
+        "{error}"
+    );
     socket.set_nonblocking(true).unwrap();
     let mut ports = Vec::new();
     while let Ok((_, peer)) = socket.recv_from(&mut [0; 600]) {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use memtftp_client::{Error, ErrorCode};
+use memtftp_client::{Error, ErrorCode, Silence};
 
 /// A flag, a file, or this machine: nothing that another server would change.
 pub(crate) const LOCAL: u8 = 1;
@@ -14,6 +14,8 @@ pub(crate) const REFUSED: u8 = 4;
 pub(crate) const TIMED_OUT: u8 = 5;
 /// The server broke the protocol.
 pub(crate) const PROTOCOL: u8 = 6;
+/// The server ended a file before all the bytes came that it had announced.
+pub(crate) const SHORT: u8 = 7;
 /// Ended by a signal: this and its number, as shells do.
 pub(crate) const SIGNAL: u8 = 128;
 
@@ -36,22 +38,24 @@ impl From<String> for Failure {
 pub(crate) fn code(error: &Error) -> u8 {
     match error {
         Error::NotFound { .. } => NOT_FOUND,
-        Error::Refused { .. } => REFUSED,
-        Error::TimedOut { .. } => TIMED_OUT,
+        Error::Refused { .. } | Error::BlockLimit { refused: true, .. } => REFUSED,
+        Error::TimedOut { .. } | Error::BlockLimit { refused: false, .. } => TIMED_OUT,
+        Error::Short { .. } => SHORT,
         Error::Protocol { .. } => PROTOCOL,
         _ => LOCAL,
     }
 }
 
-/// The error with what to try, in one line.
-pub(crate) fn line(error: &Error) -> String {
-    match hint(error) {
+/// The error with what to try, in one line. `has_options`: the request has options, so one may try
+/// without.
+pub(crate) fn line(error: &Error, has_options: bool) -> String {
+    match hint(error, has_options) {
         Some(hint) => format!("{error}: {hint}"),
         None => error.to_string(),
     }
 }
 
-fn hint(error: &Error) -> Option<&'static str> {
+fn hint(error: &Error, has_options: bool) -> Option<&'static str> {
     Some(match error {
         Error::Resolve { .. } => "check the name, or give an address",
         Error::Unreachable { .. } => "check the address and the network of this machine",
@@ -68,14 +72,30 @@ fn hint(error: &Error) -> Option<&'static str> {
             ErrorCode::ACCESS => "the server's operator has to allow it",
             ErrorCode::FULL => "make room at the server",
             ErrorCode::EXISTS => "choose another name",
-            ErrorCode::OPTIONS => "try --no-options",
+            ErrorCode::OPTIONS if has_options => "try --no-options",
             _ => return None,
         },
-        Error::TimedOut { answered: false, .. } => {
-            "check that a server runs at this port, and that no firewall is in the way"
+        Error::TimedOut { silence, .. } => match silence {
+            Silence::Unanswered { elsewhere: None } => {
+                "check that a server runs at this port, and that no firewall is in the way"
+            }
+            Silence::Unanswered { elsewhere: Some(_) } => {
+                "ask that address itself, or let the server answer from the one that was asked"
+            }
+            Silence::NoBlock => {
+                "large packets may get lost on the way: try --blksize 1024, then 512"
+            }
+            Silence::LastAck => "the server probably has the file: look before you send it again",
+            Silence::Midway => "try again; --retries and --timeout have more patience",
+        },
+        Error::BlockLimit { .. } if has_options => {
+            "ask for larger blocks with --blksize, or let the file be smaller"
         }
-        Error::TimedOut { .. } => "try again; --retries and --timeout have more patience",
-        Error::Protocol { .. } => "try --no-options",
+        Error::BlockLimit { .. } => {
+            "leave --no-options out and ask for larger blocks with --blksize"
+        }
+        Error::Short { .. } => "try again, and look at the file on the server if it stays so",
+        Error::Protocol { .. } if has_options => "try --no-options",
         _ => return None,
     })
 }
@@ -90,20 +110,29 @@ mod tests {
     fn each_kind_has_its_code_and_says_what_to_try() {
         let address = "192.0.2.1:69".parse().unwrap();
         let refused = |code| Error::Refused { code, text: String::new() };
-        let timed_out = |answered| Error::TimedOut { address, answered, after: Duration::MAX };
+        let timed_out = |silence| Error::TimedOut { address, silence, after: Duration::MAX };
+        let limit = |refused| Error::BlockLimit { address, block: 65_535, refused };
+        let elsewhere = Some("192.0.2.2:9".parse().unwrap());
         let write = |kind: io::ErrorKind| Error::Write { what: "a".into(), source: kind.into() };
         for (error, expected, words) in [
             (Error::NotFound { text: String::new() }, NOT_FOUND, "check the name"),
             (refused(ErrorCode::ACCESS), REFUSED, "operator"),
             (refused(ErrorCode::FULL), REFUSED, "make room"),
-            (timed_out(false), TIMED_OUT, "firewall"),
-            (timed_out(true), TIMED_OUT, "--retries"),
+            (timed_out(Silence::Unanswered { elsewhere: None }), TIMED_OUT, "firewall"),
+            (timed_out(Silence::Unanswered { elsewhere }), TIMED_OUT, "192.0.2.2:9"),
+            (timed_out(Silence::NoBlock), TIMED_OUT, "--blksize"),
+            (timed_out(Silence::LastAck), TIMED_OUT, "probably has the file"),
+            (timed_out(Silence::Midway), TIMED_OUT, "--retries"),
+            (limit(false), TIMED_OUT, "65535"),
+            (limit(true), REFUSED, "--blksize"),
+            (Error::Short { address, announced: 2, received: 1 }, SHORT, "try again"),
             (Error::Protocol { address, reason: "x".into() }, PROTOCOL, "--no-options"),
             (write(io::ErrorKind::StorageFull), LOCAL, "make room"),
             (write(io::ErrorKind::NotFound), LOCAL, "directory"),
         ] {
             assert_eq!(code(&error), expected, "{error}");
-            assert!(line(&error).contains(words), "{}", line(&error));
+            assert!(line(&error, true).contains(words), "{}", line(&error, true));
+            assert!(!line(&error, false).contains("try --no-options"), "{error}");
         }
     }
 }

@@ -1,10 +1,11 @@
 //! `memtftp get` and `memtftp put`.
 
+use std::collections::HashSet;
 use std::io::{self, IsTerminal, Read};
 
 use memtftp_client::{Client, Error, Report, Url};
 
-use crate::cli::{Destination, GetFlags, Origin, PutFlags};
+use crate::cli::{Destination, GetFlags, Origin, PutFlags, TransferFlags};
 use crate::exit::{self, Failure};
 use crate::interrupt::Interrupt;
 use crate::progress::Bar;
@@ -12,8 +13,15 @@ use crate::progress::Bar;
 /// Fetches files, one after the other. After one that failed come the others all the same.
 pub(crate) fn get(flags: &GetFlags) -> Result<(), Failure> {
     let files = flags.files().map_err(|error| error.to_string())?;
-    let mut transfers = Transfers::new(flags.transfer.client())?;
+    let mut transfers = Transfers::new(&flags.transfer)?;
+    let mut got = HashSet::new();
     for (url, to) in files {
+        if let Destination::File(path) = &to
+            && !got.insert(path.clone())
+        {
+            transfers.clash(&url, &format!("{} was just got", path.display()), "FILE");
+            continue;
+        }
         // On one terminal, file and progress would mix.
         let mixed = to == Destination::Stdout && io::stdout().is_terminal();
         transfers.one(&url, !flags.transfer.quiet && !mixed, |client| match &to {
@@ -33,8 +41,13 @@ pub(crate) fn put(flags: &PutFlags) -> Result<(), Failure> {
         let read = io::stdin().lock().read_to_end(&mut input);
         read.map_err(|error| format!("cannot read standard input: {error}"))?;
     }
-    let mut transfers = Transfers::new(flags.transfer.client())?;
+    let mut transfers = Transfers::new(&flags.transfer)?;
+    let mut sent = HashSet::new();
     for (from, url) in files {
+        if !sent.insert(url.to_string()) {
+            transfers.clash(&url, &format!("{from} has the name of a file just put"), "NAME");
+            continue;
+        }
         transfers.one(&url, !flags.transfer.quiet, |client| match &from {
             Origin::File(path) => client.put_file(&url, path),
             Origin::Stdin => client.put_bytes(&url, &input),
@@ -47,16 +60,18 @@ pub(crate) fn put(flags: &PutFlags) -> Result<(), Failure> {
 struct Transfers {
     client: Client,
     interrupt: Interrupt,
+    /// Requests have options.
+    has_options: bool,
     /// Of the first that failed.
     code: Option<u8>,
 }
 
 impl Transfers {
-    fn new(client: Client) -> Result<Transfers, Failure> {
+    fn new(flags: &TransferFlags) -> Result<Transfers, Failure> {
         let interrupt = Interrupt::listen();
         let interrupt = interrupt.map_err(|error| format!("cannot listen to signals: {error}"))?;
-        let client = client.cancelled_by(interrupt.cancel());
-        Ok(Transfers { client, interrupt, code: None })
+        let client = flags.client().cancelled_by(interrupt.cancel());
+        Ok(Transfers { client, interrupt, has_options: flags.has_options(), code: None })
     }
 
     /// Does one of them. An error is told; only a signal ends them all.
@@ -81,9 +96,15 @@ impl Transfers {
             let line = Some(format!("{url}: interrupted"));
             return Err(Failure { code: exit::SIGNAL + signal, line });
         }
-        eprintln!("memtftp: {url}: {}", exit::line(&error));
+        eprintln!("memtftp: {url}: {}", exit::line(&error, self.has_options));
         self.code.get_or_insert(exit::code(&error));
         Ok(())
+    }
+
+    /// Tells that a file would take the place of another of the same command, which it must not.
+    fn clash(&mut self, url: &Url, what: &str, name: &str) {
+        eprintln!("memtftp: {url}: {what} and would be replaced: give each a {name} of its own");
+        self.code.get_or_insert(exit::LOCAL);
     }
 
     fn end(self) -> Result<(), Failure> {

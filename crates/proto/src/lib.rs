@@ -42,7 +42,7 @@ mod time;
 mod timer;
 
 pub use block::{BlockIndex, MAX_WINDOWSIZE};
-pub use client::{Ask, AskError, Client, ClientOffer, Failure, Totals};
+pub use client::{Ask, AskError, Client, ClientOffer, Failure, Silence, Totals};
 pub use config::{Config, SocketRole, Timing};
 pub use control::ControlPacket;
 pub use counters::{Counters, DropReason};

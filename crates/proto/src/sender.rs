@@ -22,6 +22,9 @@ const LOSSES_BEFORE_SHRINKING: u8 = 3;
 /// A shrunk window is sent in this many bursts at most.
 const MAX_BURSTS: u16 = 4;
 
+/// A file of so many bytes fits one block of the plain protocol, which every path carries.
+const SMALL: u64 = 512;
+
 /// Sends the blocks of a [`Source`] in windows (RFC 7440). Lock-step is a window of one.
 ///
 /// Order of calls: any `handle_*`, then [`poll_transmit`](Sender::poll_transmit) until it gives
@@ -390,6 +393,14 @@ impl<C: AsRef<[u8]>> Sender<C> {
     /// When the peer last moved the transfer on; at first, when it began.
     pub fn last_heard(&self) -> Time {
         self.heard
+    }
+
+    /// Whether all blocks were sent and only the ACK of the last window is missing. Of a file that is
+    /// one window that is said only if its packets are too small to be what is lost.
+    pub fn awaits_last_ack(&self) -> bool {
+        let window = u64::from(self.windowsize);
+        let is_sent = |last: BlockIndex| last < self.high && last - self.acked <= window;
+        self.source.last().is_some_and(is_sent) && (self.acked > 0 || self.total() <= SMALL)
     }
 
     /// Blocks that were acknowledged.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::client::{Peer, ask, host, refused, timed_out};
 use common::*;
-use memtftp_proto::{Ask, ErrorCode, Failure, Mode, Totals};
+use memtftp_proto::{Ask, ErrorCode, Failure, Mode, Silence, Totals};
 
 /// The file of most tests: four blocks and a short one.
 const LEN: usize = 4 * 512 + 100;
@@ -254,7 +254,7 @@ fn a_server_that_falls_silent_hears_ever_more_rarely_and_is_given_up_after_a_min
     assert_eq!(peer.client.outcome(), None);
     peer.quiet_until(60_010);
     assert_eq!(peer.client.totals(), totals(2, 1_024, 11));
-    peer.ended(&timed_out(true));
+    peer.ended(&timed_out(Silence::Midway));
 }
 
 #[test]
@@ -391,4 +391,62 @@ fn block_numbers_wrap() {
         (1..=4_096).map(|window| ack((window * 16) as u16)).chain([ack(5)]).collect();
     assert_eq!((acks.len(), acks == expected, peer.stored == file), (4_097, true, true));
     peer.ended(&Ok(()));
+}
+
+/// A get whose server announces `size` and ends the file after these bytes.
+fn announced(ask: Ask, size: &str, file: &[u8]) -> Peer {
+    let mut peer = Peer::get(Ask { tsize: true, ..ask });
+    peer.sends();
+    peer.quiet_until(10);
+    assert_eq!(peer.hears(&oack(&[("tsize", size)])), [ack(0)]);
+    for block in blocks(file, 512, 1..=file.len() / 512) {
+        peer.hears(&block);
+    }
+    peer
+}
+
+#[test]
+fn fewer_bytes_than_announced_are_no_file() {
+    for (len, size) in [(0, "1"), (10, "100000"), (512, "513"), (1_000, "1001")] {
+        let file = bytes(len);
+        let mut peer = announced(Ask::plain("f"), size, &file);
+        let last = len / 512 + 1;
+        let answer = peer.hears(&blocks(&file, 512, last..=last)[0]);
+        assert_eq!(answer, [error(0, "fewer bytes came than were announced")], "{len}");
+        assert!(!peer.client.is_received());
+        let (announced, received) = (size.parse().unwrap(), len as u64);
+        peer.ended(&Err(Failure::Short { announced, received }));
+    }
+}
+
+#[test]
+fn a_size_that_is_not_known_or_too_small_or_of_text_is_borne_with() {
+    let text = Ask { mode: Mode::Netascii, ..Ask::plain("f") };
+    for (ask, size) in
+        [(Ask::plain("f"), "0"), (Ask::plain("f"), "9"), (Ask::plain("f"), "10"), (text, "99")]
+    {
+        let mut peer = announced(ask, size, b"");
+        assert_eq!(peer.hears(&data(1, b"ten bytes.")), []);
+        assert_eq!(peer.commits(), [ack(1)]);
+        peer.ended(&Ok(()));
+    }
+}
+
+#[test]
+fn a_server_that_agrees_and_sends_no_block_is_told_apart() {
+    let mut peer = Peer::get(ask(Some(1_428), None, false));
+    peer.sends();
+    peer.hears(&oack(&[("blksize", "1428")]));
+    peer.run_until(120_000);
+    peer.ended(&timed_out(Silence::NoBlock));
+}
+
+#[test]
+fn an_answer_from_another_host_is_remembered() {
+    let mut peer = Peer::get(Ask::plain("f"));
+    peer.sends();
+    let elsewhere = SocketAddr::new(host(9), 1_000);
+    assert_eq!(peer.hears_from(elsewhere, &data(1, b"x")), []);
+    peer.run_until(120_000);
+    peer.ended(&timed_out(Silence::Unanswered { elsewhere: Some(elsewhere) }));
 }

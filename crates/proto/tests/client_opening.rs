@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use common::client::{Peer, ask, host, refused, timed_out};
 use common::*;
-use memtftp_proto::{Agreed, Ask, ErrorCode, Failure, Mode, OptionError, TftpOption, Totals};
+use memtftp_proto::{
+    Agreed, Ask, ErrorCode, Failure, Mode, OptionError, Silence, TftpOption, Totals,
+};
 
 /// A get and a put that ask the same, each with its request and the first answer of a server that
 /// has no options.
@@ -48,7 +50,7 @@ fn a_plain_request_comes_again_with_growing_gaps_until_the_server_is_given_up() 
         let totals = Totals { retransmissions: 4, ..Totals::default() };
         assert_eq!((peer.client.totals(), peer.client.first_answer()), (totals, None));
         assert_eq!((peer.client.peer(), peer.client.agreed()), (None, &Agreed::PLAIN));
-        peer.ended(&timed_out(false));
+        peer.ended(&timed_out(Silence::Unanswered { elsewhere: None }));
     }
 }
 
@@ -59,7 +61,7 @@ fn the_fourth_request_asks_without_options_and_the_patience_is_the_same() {
         let plain = without_options(&request);
         let again = [(1_000, &request), (3_000, &request), (7_000, &plain), (15_000, &plain)];
         assert_eq!(peer.run_until(60_000), again.map(|(at, say)| (at, say.clone())));
-        peer.ended(&timed_out(false));
+        peer.ended(&timed_out(Silence::Unanswered { elsewhere: None }));
     }
 }
 
@@ -103,7 +105,7 @@ fn options_that_are_refused_are_left_out_at_once_and_the_waits_begin_anew() {
             assert_eq!(peer.client.peer(), None);
             let again = [1_500, 3_500, 7_500, 15_500].map(|at| (at, plain.clone()));
             assert_eq!(peer.run_until(60_000), again);
-            peer.ended(&timed_out(false));
+            peer.ended(&timed_out(Silence::Unanswered { elsewhere: None }));
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::client::{Peer, ask, host, refused, timed_out};
 use common::*;
-use memtftp_proto::{Ask, ErrorCode, Failure, Mode, Totals};
+use memtftp_proto::{Ask, ErrorCode, Failure, Mode, Silence, Totals};
 
 /// The file of most tests: four blocks and a short one.
 const LEN: usize = 4 * 512 + 100;
@@ -196,7 +196,7 @@ fn a_server_that_falls_silent_is_given_up_after_a_minute() {
     assert_eq!(peer.client.outcome(), None);
     peer.quiet_until(60_020);
     assert_eq!(peer.client.totals(), totals(1, 512, 14));
-    peer.ended(&timed_out(true));
+    peer.ended(&timed_out(Silence::Midway));
     // Before any block is acknowledged it waits no longer than for the first answer.
     let mut peer = Peer::put(Ask::plain("f"), b"text");
     peer.sends();
@@ -204,7 +204,7 @@ fn a_server_that_falls_silent_is_given_up_after_a_minute() {
     assert!(peer.run_until(15_999).len() > 5);
     assert_eq!(peer.client.outcome(), None);
     peer.quiet_until(16_000);
-    peer.ended(&timed_out(true));
+    peer.ended(&timed_out(Silence::LastAck));
 }
 
 #[test]

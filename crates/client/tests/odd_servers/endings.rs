@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use memtftp_client::{Cancel, Error};
+use memtftp_client::{Cancel, Error, Silence};
 use testkit::{Packet, bytes, data};
 
 use crate::{Odd, against, client, names, oack, patient};
@@ -46,7 +46,7 @@ fn a_server_that_dies_leaves_the_old_file() {
         first_block(odd);
     };
     let error = against(serve, |url| client().get_file(&url, &path)).unwrap_err();
-    assert!(matches!(error, Error::TimedOut { answered: true, .. }), "{error}");
+    assert!(matches!(error, Error::TimedOut { silence: Silence::Midway, .. }), "{error}");
     assert_eq!(fs::read(&path).unwrap(), b"old");
     assert_eq!(names(directory.path()), ["file"]);
 }
@@ -81,7 +81,7 @@ fn a_stream_does_not_start_over_once_it_has_a_byte() {
     };
     let client = client().blksize(40_000).windowsize(1).retries(5);
     let error = against(serve, |url| client.get(&url, &mut got)).unwrap_err();
-    assert!(matches!(error, Error::TimedOut { answered: true, .. }), "{error}");
+    assert!(matches!(error, Error::TimedOut { silence: Silence::Midway, .. }), "{error}");
     assert_eq!(got, [block.clone(), block].concat());
 }
 

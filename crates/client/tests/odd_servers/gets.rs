@@ -1,5 +1,7 @@
 //! Gets: the first answer, the options, the packets on the way.
 
+use std::fs;
+use std::io;
 use std::net::UdpSocket;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -7,7 +9,7 @@ use std::time::Duration;
 use memtftp_client::{Error, ErrorCode, Mode, Progress};
 use testkit::{Packet, ack, bytes, data, error, rrq};
 
-use crate::{ASKED, against, client, oack, patient, reason};
+use crate::{ASKED, Odd, against, client, oack, patient, reason};
 
 /// Serves `file` in blocks of 512 bytes in lock-step, from block 1 on.
 fn lock_step(odd: &crate::Odd, to: std::net::SocketAddr, file: &[u8]) {
@@ -212,4 +214,38 @@ fn netascii_comes_as_text() {
     };
     let client = patient().without_options().mode(Mode::Netascii);
     assert_eq!(against(serve, |url| client.get_bytes(&url)).unwrap(), b"one\ntwo\rthree");
+}
+
+#[test]
+fn a_file_that_ends_before_the_announced_size_leaves_the_old_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file");
+    fs::write(&path, "old and whole").unwrap();
+    let serve = |odd: &Odd| {
+        let (_, to) = odd.request();
+        odd.send(to, &oack(&[("tsize", "100000"), ("blksize", "512")]));
+        assert_eq!(odd.next(), Packet::Ack(0));
+        odd.send(to, &data(1, b"0123456789"));
+        let (code, text) = odd.next().refusal();
+        assert_eq!((code, text.as_str()), (0, "fewer bytes came than were announced"));
+    };
+    let error = against(serve, |url| client().get_file(&url, &path)).unwrap_err();
+    assert!(matches!(error, Error::Short { announced: 100_000, received: 10, .. }), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), b"old and whole");
+}
+
+#[test]
+fn a_server_that_cannot_count_past_16_bits_is_told_apart() {
+    let serve = |odd: &Odd| {
+        let (_, to) = odd.request();
+        odd.send(to, &oack(&[("blksize", "8")]));
+        for number in 0..=u16::MAX {
+            assert_eq!(odd.next(), Packet::Ack(number));
+            if number < u16::MAX {
+                odd.send(to, &data(number + 1, b"12345678"));
+            }
+        }
+    };
+    let error = against(serve, |url| client().get(&url, &mut io::sink())).unwrap_err();
+    assert!(matches!(error, Error::BlockLimit { block: 65_535, refused: false, .. }), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use memtftp_client::{Cancel, Error, ErrorCode};
+use memtftp_client::{Cancel, Error, ErrorCode, Silence};
 use testkit::{Packet, ack, bytes, error, wrq};
 
 use crate::{Odd, against, client, oack, patient};
@@ -90,7 +90,7 @@ fn a_server_that_stops_before_the_last_ack_has_failed() {
         assert_eq!(odd.next(), Packet::Data(1, b"x".to_vec()));
     };
     let error = against(serve, |url| client().put_bytes(&url, b"x")).unwrap_err();
-    assert!(matches!(error, Error::TimedOut { answered: true, .. }), "{error}");
+    assert!(matches!(error, Error::TimedOut { silence: Silence::LastAck, .. }), "{error}");
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     GaveUpAfterAnswer,
     /// Bytes arrived that are not the file's, or they ended early or late.
     BadContent,
+    /// The server ended the file before all bytes came that it had announced.
+    Short,
     /// The server answered with options that were not asked for, or a longer block than agreed.
     Protocol,
 }
@@ -31,7 +33,7 @@ impl Kind {
         match failure {
             Failure::Refused { code: ErrorCode::NOT_FOUND, .. } => Kind::NotFound,
             Failure::Refused { code, .. } => Kind::Refused(code.0),
-            Failure::TimedOut { answered } => match (impatient, answered) {
+            Failure::TimedOut(silence) => match (impatient, silence.is_answered()) {
                 (false, false) => Kind::TimeoutBeforeAnswer,
                 (false, true) => Kind::TimeoutAfterAnswer,
                 (true, false) => Kind::GaveUpBeforeAnswer,
@@ -40,6 +42,7 @@ impl Kind {
             Failure::Options(_) | Failure::TooLong => Kind::Protocol,
             // The only reason for which a client here aborts a transfer that counts.
             Failure::Aborted => Kind::BadContent,
+            Failure::Short { .. } => Kind::Short,
         }
     }
 
@@ -53,6 +56,7 @@ impl Kind {
             Kind::GaveUpBeforeAnswer => "gave_up_before_answer".into(),
             Kind::GaveUpAfterAnswer => "gave_up_after_answer".into(),
             Kind::BadContent => "bad_content".into(),
+            Kind::Short => "short".into(),
             Kind::Protocol => "protocol".into(),
         }
     }
@@ -70,6 +74,7 @@ impl fmt::Display for Kind {
             Kind::BadContent => {
                 "bad content: not what it is compared with, so it has changed or is damaged"
             }
+            Kind::Short => "ended before the announced size",
             Kind::Protocol => "against the protocol",
         })
     }
@@ -77,12 +82,19 @@ impl fmt::Display for Kind {
 
 #[cfg(test)]
 mod tests {
+    use memtftp_proto::Silence;
+
     use super::*;
 
     #[test]
     fn each_failure_has_its_kind() {
         let refused = |code| Failure::Refused { code: ErrorCode(code), text: String::new() };
-        let timed_out = |answered| Failure::TimedOut { answered };
+        let timed_out = |answered| {
+            Failure::TimedOut(match answered {
+                true => Silence::Midway,
+                false => Silence::Unanswered { elsewhere: None },
+            })
+        };
         let key = |failure, impatient| Kind::of(&failure, impatient).key();
         assert_eq!(key(refused(1), false), "not_found");
         assert_eq!(key(refused(3), false), "refused_3");
@@ -91,6 +103,7 @@ mod tests {
         assert_eq!(key(timed_out(false), true), "gave_up_before_answer");
         assert_eq!(key(timed_out(true), true), "gave_up_after_answer");
         assert_eq!(key(Failure::Aborted, false), "bad_content");
+        assert_eq!(key(Failure::Short { announced: 2, received: 1 }, false), "short");
         assert_eq!(key(Failure::TooLong, false), "protocol");
     }
 }

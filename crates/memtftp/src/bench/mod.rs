@@ -61,7 +61,7 @@ pub(crate) enum BenchError {
     File { path: PathBuf, error: io::Error },
     #[error("--size is too large")]
     Size,
-    #[error("cannot read {name}, to compare with: {}", exit::line(.error))]
+    #[error("cannot read {name}, to compare with: {}", exit::line(.error, true))]
     Reference { name: String, error: Error },
     #[error("{0} was not the same when read twice: give --file {0}=PATH to say what it contains")]
     Changes(String),

@@ -22,7 +22,7 @@ pub(crate) struct GetFlags {
 }
 
 /// Where a file goes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Destination {
     Stdout,
     File(PathBuf),

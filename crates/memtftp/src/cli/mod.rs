@@ -21,6 +21,7 @@ pub(crate) use manual::{CompletionsFlags, ManFlags};
 pub(crate) use put::{Origin, PutFlags};
 pub(crate) use serve::ServeFlags;
 pub(crate) use status::{StatusFlags, of_service};
+pub(crate) use transfer::TransferFlags;
 pub(crate) use values::{duration, size};
 
 /// A TFTP server that keeps its files in memory, and a client.

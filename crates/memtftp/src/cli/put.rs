@@ -1,6 +1,7 @@
 //! The arguments of `memtftp put`.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
@@ -27,6 +28,15 @@ pub(crate) struct PutFlags {
 pub(crate) enum Origin {
     Stdin,
     File(PathBuf),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Stdin => f.write_str("-"),
+            Origin::File(path) => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 impl PutFlags {

@@ -10,7 +10,8 @@ use crate::cli::values::some_time;
 
 /// What the help and the manual pages of both commands end with.
 pub(crate) const EXIT_STATUS: &str = "Exit status: 0 done, 1 wrong usage or a local error, 3 no \
-    such file, 4 refused, 5 no answer, 6 the server broke the protocol, 130 interrupted (143 by \
+    such file, 4 refused, 5 no answer, 6 the server broke the protocol, 7 the file ended before the \
+    announced size, 130 interrupted (143 by \
     SIGTERM). Of several files that fail, the first decides.";
 
 /// How files travel.
@@ -74,6 +75,11 @@ impl TransferFlags {
             client = client.mode(mode.meaning());
         }
         if self.no_options { client.without_options() } else { client }
+    }
+
+    /// Whether requests have options.
+    pub(crate) fn has_options(&self) -> bool {
+        !self.no_options
     }
 }
 

@@ -103,7 +103,7 @@ fn it_decides_on_the_spelling_that_would_be_found() {
             assert!(
                 refused.ends_with(
                     "    found as secret/key\n  rule 1 \"keep out\" matches\n\
-                refused by rule 1 \"keep out\": refused by a rule\n"
+                refused by rule 1 \"keep out\": not allowed here\n"
                 ),
                 "{source}: {refused}"
             );

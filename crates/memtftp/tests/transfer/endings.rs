@@ -231,3 +231,53 @@ fn command_lines_that_mean_nothing() {
     }
     is_untouched(local.path());
 }
+
+#[test]
+fn a_file_that_ends_before_its_size_has_an_exit_code_of_its_own() {
+    let ((socket, url), local) = (socket(), old_file());
+    let child = spawn(local.path(), &["get", &url, "file"]);
+    let (_, to) = receive(&socket);
+    socket.send_to(b"\0\x06tsize\x0030000\0", to).unwrap();
+    assert_eq!(Packet::decode(&receive(&socket).0), Packet::Ack(0));
+    socket.send_to(&data(1, b"stump"), to).unwrap();
+    assert_eq!(Packet::decode(&receive(&socket).0).refusal().0, 0);
+    assert!(end(child).line(7).contains("announced 30000 bytes"), "the size is named");
+    is_untouched(local.path());
+}
+
+#[test]
+fn two_files_of_one_name_do_not_replace_each_other() {
+    let server = Memtftp::serve(BINARY, &[]);
+    let local = tempfile::tempdir().unwrap();
+    for directory in ["a", "b"] {
+        fs::create_dir(local.path().join(directory)).unwrap();
+        fs::write(local.path().join(directory).join("f"), directory).unwrap();
+    }
+    let url = format!("tftp://{}/", server.address());
+    let done = memtftp(local.path(), &["put", "a/f", "b/f", &url]);
+    assert!(done.line(1).contains("b/f has the name of a file just put"), "{done:?}");
+    for directory in ["a", "b"] {
+        let to = format!("{url}{directory}/f");
+        let done = memtftp(local.path(), &["put", "--quiet", &format!("{directory}/f"), &to]);
+        assert_eq!(done.code, Some(0), "{done:?}");
+    }
+    let done = memtftp(local.path(), &["get", &format!("{url}a/f"), &format!("{url}b/f"), "."]);
+    assert!(done.line(1).contains("f was just got"), "{done:?}");
+    assert_eq!(fs::read(local.path().join("f")).unwrap(), b"a");
+}
+
+#[test]
+fn what_is_said_fits_what_was_asked_and_how_far_it_came() {
+    let ((socket, url), local) = (socket(), tempfile::tempdir().unwrap());
+    let patience = ["--timeout", "1s"];
+    let child = spawn(local.path(), &[&["get"], &patience[..], &[&url, "file"]].concat());
+    let (_, to) = receive(&socket);
+    socket.send_to(b"\0\x06blksize\x001024\0", to).unwrap();
+    assert!(end(child).line(5).contains("--blksize 1024"));
+    // An ERROR about options that were not asked for.
+    let child = spawn(local.path(), &["get", "--no-options", &url, "file"]);
+    let request = |(packet, to): (Vec<u8>, SocketAddr)| (packet[1] == 1).then_some(to);
+    let to = std::iter::repeat_with(|| request(receive(&socket))).flatten().next().unwrap();
+    socket.send_to(&error(8, "no"), to).unwrap();
+    assert!(!end(child).line(4).contains("--no-options"));
+}

@@ -1,5 +1,7 @@
 //! Why a client's transfer failed.
 
+use std::net::SocketAddr;
+
 use thiserror::Error;
 
 use crate::negotiate::OptionError;
@@ -17,10 +19,16 @@ pub enum Failure {
         text: String,
     },
     /// The server was silent for too long.
-    #[error("no answer from the server{}", if *answered { " any more" } else { "" })]
-    TimedOut {
-        /// It had answered before.
-        answered: bool,
+    #[error("no answer from the server{}", if .0.is_answered() { " any more" } else { "" })]
+    TimedOut(Silence),
+    /// The server ended a file in octet mode before all the bytes came that it had announced, and was
+    /// told so.
+    #[error("the server announced {announced} bytes and ended the file after {received}")]
+    Short {
+        /// The size in the server's OACK (RFC 2349), in bytes.
+        announced: u64,
+        /// The bytes that came.
+        received: u64,
     },
     /// The server's OACK cannot be accepted.
     #[error(transparent)]
@@ -31,4 +39,28 @@ pub enum Failure {
     /// [`Client::abort`](super::Client::abort) was called, or `store` failed.
     #[error("the transfer was aborted")]
     Aborted,
+}
+
+/// How far a transfer had come when the server fell silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// Nothing had come from the server's address.
+    Unanswered {
+        /// Another host that sent packets to our port meanwhile: the server, perhaps, which must not
+        /// answer from there (RFC 1350 section 4).
+        elsewhere: Option<SocketAddr>,
+    },
+    /// The request was answered. No block came after that, or none was acknowledged.
+    NoBlock,
+    /// Blocks had travelled.
+    Midway,
+    /// Of a put: all blocks were sent, and only the ACK of the last window is missing.
+    LastAck,
+}
+
+impl Silence {
+    /// Whether anything had come before.
+    pub fn is_answered(self) -> bool {
+        !matches!(self, Silence::Unanswered { .. })
+    }
 }

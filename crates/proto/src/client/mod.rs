@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub use self::ask::{Ask, AskError};
-pub use self::failure::Failure;
+pub use self::failure::{Failure, Silence};
 
 use self::ask::asked_in;
 use crate::block::BlockIndex;
@@ -66,6 +66,8 @@ pub struct Client<C> {
     timing: Timing,
     state: State<C>,
     strays: VecDeque<(SocketAddr, ControlPacket)>,
+    /// Another host that sent something before the server has answered.
+    elsewhere: Option<SocketAddr>,
     agreed: Agreed,
     /// From the first request to the first answer.
     first_answer: Option<Duration>,
@@ -171,6 +173,7 @@ impl<C: AsRef<[u8]>> Client<C> {
             timing: *timing,
             state,
             strays: VecDeque::new(),
+            elsewhere: None,
             agreed: Agreed::PLAIN,
             first_answer: None,
             out_of_order: 0,
@@ -203,7 +206,7 @@ impl<C: AsRef<[u8]>> Client<C> {
                     return self.handle_packet(now, &packet, store);
                 }
             }
-            None => {}
+            None => self.elsewhere = Some(from),
         }
         Ok(())
     }
@@ -338,19 +341,33 @@ impl<C: AsRef<[u8]>> Client<C> {
                 let answer = (ErrorCode::ILLEGAL, "DATA is longer than the block size agreed");
                 self.fail(Failure::TooLong, Some(answer));
             }
-            Ok(Verdict::Complete) => {
-                let last = receiver.finish();
-                self.totals = self.totals();
-                if let Some(last) = last {
-                    self.state = State::Received(last);
-                }
-            }
+            Ok(Verdict::Complete) => self.receive_last(),
             Err(error) => {
                 self.abort(ErrorCode::FULL, "the client cannot store the file");
                 return Err(error);
             }
         }
         Ok(())
+    }
+
+    /// The last block is here. It may have come too soon: a block that was cut on its way ends a file,
+    /// and only the size tells.
+    fn receive_last(&mut self) {
+        let State::Getting(receiver) = &self.state else { return };
+        let (last, received) = (receiver.finish(), receiver.bytes());
+        match self.announced() {
+            // Servers that do not know the size send back the 0 that was asked.
+            Some(announced) if self.ask.mode == Mode::Octet && received < announced => {
+                let answer = (ErrorCode::UNDEFINED, "fewer bytes came than were announced");
+                self.fail(Failure::Short { announced, received }, Some(answer));
+            }
+            _ => {
+                self.totals = self.totals();
+                if let Some(last) = last {
+                    self.state = State::Received(last);
+                }
+            }
+        }
     }
 
     /// To be called when [`poll_timeout`](Client::poll_timeout) has passed.
@@ -366,13 +383,15 @@ impl<C: AsRef<[u8]>> Client<C> {
             _ => return,
         };
         if expiry == Expiry::GivenUp {
-            self.fail(Failure::TimedOut { answered: true }, None);
+            let silence = self.silence();
+            self.fail(Failure::TimedOut(silence), None);
         }
     }
 
     fn handle_silence(&mut self, now: Time) {
         if now >= self.started + self.timing.opening_patience {
-            return self.fail(Failure::TimedOut { answered: false }, None);
+            let silence = self.silence();
+            return self.fail(Failure::TimedOut(silence), None);
         }
         if self.asks >= ASKS_WITH_OPTIONS {
             self.fall_back();
@@ -501,6 +520,15 @@ impl<C: AsRef<[u8]>> Client<C> {
         };
         let retransmissions = self.totals.retransmissions.saturating_add(retransmissions);
         Totals { blocks, bytes, retransmissions }
+    }
+
+    fn silence(&self) -> Silence {
+        match &self.state {
+            State::Asking(_) => Silence::Unanswered { elsewhere: self.elsewhere },
+            State::Putting(sender) if sender.awaits_last_ack() => Silence::LastAck,
+            _ if self.totals().blocks == 0 => Silence::NoBlock,
+            _ => Silence::Midway,
+        }
     }
 
     fn is_put(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use memtftp_proto::{Ask, Client, ClientOffer, Failure, Time, Timing};
+use memtftp_proto::{Ask, Client, ClientOffer, Failure, Silence, Time, Timing};
 
 use super::{Say, decode, encode};
 
@@ -163,8 +163,8 @@ pub fn refused(code: u16, text: &str) -> Result<(), Failure> {
     Err(Failure::Refused { code: memtftp_proto::ErrorCode(code), text: text.to_owned() })
 }
 
-pub fn timed_out(answered: bool) -> Result<(), Failure> {
-    Err(Failure::TimedOut { answered })
+pub fn timed_out(silence: Silence) -> Result<(), Failure> {
+    Err(Failure::TimedOut(silence))
 }
 
 /// An [`Ask`] for `f` with these options.

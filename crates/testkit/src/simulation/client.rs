@@ -47,7 +47,7 @@ impl OptionClient {
         let Some(outcome) = self.transfer.outcome() else { return };
         let ending = || match outcome {
             Ok(()) => Ending::Done(self.bytes.clone()),
-            Err(Failure::TimedOut { .. }) => Ending::Failed("the server is silent".to_owned()),
+            Err(Failure::TimedOut(_)) => Ending::Failed("the server is silent".to_owned()),
             Err(failure) => Ending::Failed(failure.to_string()),
         };
         self.ending.get_or_insert_with(ending);
