@@ -25,7 +25,11 @@ impl Directory {
         match *self {}
     }
 
-    pub(crate) fn used(&self, _: &Name) {
+    pub(crate) fn is_servable(&self, _: &Name) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn has(&self, _: &Name) -> bool {
         match *self {}
     }
 

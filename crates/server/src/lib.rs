@@ -53,7 +53,7 @@
 //!
 //! A [`Server`] is a few threads: one worker for each core, which owns its sockets and its share of
 //! the clients and never waits for anything but them, one that writes the request log, and one that
-//! answers the status socket, if there is one. A directory behind the memory has ten of its own, rules
+//! answers the status socket, if there is one. A directory behind the memory has fifteen of its own, rules
 //! that need hardware addresses one. There is no thread, task, socket or file descriptor for a client.
 //! It is `Send + Sync`, every call takes `&self`, and an `Arc` shares it.
 //!

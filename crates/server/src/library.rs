@@ -199,13 +199,12 @@ impl Library {
     fn try_open(&self, request: &FileRequest<'_>, hardware: Hardware) -> Result<Place, Denied> {
         let config = self.shared.config.load();
         let grant = self.grant(&config, request, hardware, Direction::Read)?;
-        match (self.store.open(grant.name()), &self.shared.directory) {
-            (Some(version), directory) => {
-                if let Some(directory) = directory {
-                    directory.used(grant.name());
-                }
-                Ok(Place::Memory(Opened { version, caps: grant.caps() }))
-            }
+        let directory = self.shared.directory.as_ref();
+        // Asked first, so that what is opened is not older than what was looked at.
+        let is_servable = directory.is_none_or(|directory| directory.is_servable(grant.name()));
+        let version = is_servable.then(|| self.store.open(grant.name())).flatten();
+        match (version, directory) {
+            (Some(version), _) => Ok(Place::Memory(Opened { version, caps: grant.caps() })),
             (None, Some(_)) => Ok(Place::Disk(grant)),
             (None, None) => Err(not_found(&grant).into()),
         }
@@ -224,7 +223,7 @@ impl Library {
                 let text = "uploads are off, the server needs --uploads create or replace";
                 return Err(Refusal::new(ErrorCode::ACCESS, text).into());
             }
-            Uploads::Create if self.store.contains(&name) => return Err(already_exists().into()),
+            Uploads::Create if self.is_only_in_memory(&name) => return Err(already_exists().into()),
             Uploads::Create | Uploads::Replace => {}
         }
         self.check_count(&config, &name)?;
@@ -240,6 +239,13 @@ impl Library {
             }
         }
         Ok((Box::new(NamedUpload { name, upload, caps, config, _share: share }), grant))
+    }
+
+    /// Whether a file is in memory and, as far as is known, nowhere else. Of what is on disk, too, the disk
+    /// tells whether it is there.
+    fn is_only_in_memory(&self, name: &Name) -> bool {
+        let is_on_disk = || self.shared.directory.as_ref().is_some_and(|disk| disk.has(name));
+        self.store.contains(name) && !is_on_disk()
     }
 
     /// Asks the rules, and looks for the spelling of the name that there is.

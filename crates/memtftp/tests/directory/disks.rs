@@ -1,14 +1,14 @@
 //! Disks that are full, or that cannot be written.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use testkit::{Memtftp, bytes};
 
 use crate::{BINARY, Disk, get, put, refused, wait_until_served};
 
-/// A disk of one megabyte of its own, gone with this.
-struct Mount {
+/// A disk of one megabyte of its own, or what is elsewhere, gone with this.
+pub(crate) struct Mount {
     path: PathBuf,
     /// Removed after it.
     _directory: Option<tempfile::TempDir>,
@@ -22,8 +22,15 @@ impl Mount {
         mount
     }
 
+    /// Shows what is at the first path at the second, too.
+    pub(crate) fn bind(there: &Path, path: PathBuf) -> Mount {
+        let mount = Mount { path, _directory: None };
+        mount.run("mount", &["--bind", there.to_str().unwrap()]);
+        mount
+    }
+
     /// Hides what is at this path.
-    fn over(path: PathBuf) -> Mount {
+    pub(crate) fn over(path: PathBuf) -> Mount {
         let mount = Mount { path, _directory: None };
         mount.run("mount", &["-t", "tmpfs", "-o", "size=1m", "tmpfs"]);
         mount
@@ -45,7 +52,7 @@ impl Drop for Mount {
     }
 }
 
-/// Nothing tells of it; it is noticed with the next file that is not in memory.
+/// Nothing tells of it.
 #[test]
 fn a_disk_that_is_mounted_over_the_directory_is_served_and_followed() {
     let disk = Disk::new();
@@ -56,8 +63,8 @@ fn a_disk_that_is_mounted_over_the_directory_is_served_and_followed() {
     for (name, content) in [("f", "second"), ("g", "new")] {
         std::fs::write(disk.path(name), content).unwrap();
     }
-    assert_eq!(get(&server, "g").unwrap(), b"new");
     wait_until_served(&server, "f", b"second");
+    assert_eq!(get(&server, "g").unwrap(), b"new");
     std::fs::write(disk.path("f"), "third").unwrap();
     wait_until_served(&server, "f", b"third");
 }

@@ -9,7 +9,10 @@ use testkit::{
     Fault, Memtftp, Packet, Raw, Signal, bytes, data, error, faulty, rrq, wait_for, wrq,
 };
 
-use crate::{BINARY, Disk, THREADS, get, put, refused, temporary, threads, wait_until_served};
+use crate::{
+    BINARY, Disk, THREADS, get, put, refused, temporary, threads, wait_until_gone,
+    wait_until_served,
+};
 
 /// Reads of a file in memory while the disk hangs.
 const READS: usize = 50;
@@ -36,7 +39,8 @@ fn a_disk_that_hangs_on_reading_delays_only_those_who_want_what_it_has() {
     const FILES: usize = 2 * THREADS;
     let disk = Disk::new();
     let server = holding(&disk);
-    let hangs = Fault::hang(&threads(&server, "load"), "openat2");
+    let readers = [threads(&server, "load"), threads(&server, "look")].concat();
+    let hangs = Fault::hang(&readers, "openat2");
     let content = |file: usize| bytes(1_000 + file);
     let mut waiting: Vec<(usize, Raw)> = Vec::new();
     for file in 0..FILES {
@@ -191,6 +195,32 @@ fn a_disk_that_fails_takes_nothing_out_of_memory() {
 }
 
 #[test]
+fn a_disk_that_hangs_on_a_look_delays_a_file_in_memory_once_and_the_log_says_so() {
+    let disk = Disk::new();
+    let server = holding(&disk);
+    let hangs = Fault::hang(&threads(&server, "look"), "openat2");
+    // The first that waits for a look is answered without it, and so are those that come then.
+    wait_for("the warning", || {
+        assert_eq!(get(&server, "held").unwrap(), b"in memory");
+        let warning = "cannot tell whether held has changed: no answer in 2 s";
+        server.stderr().iter().any(|line| line.contains(warning)).then_some(())
+    });
+    let begun = std::time::Instant::now();
+    for _ in 0..READS {
+        assert_eq!(get(&server, "held").unwrap(), b"in memory");
+    }
+    assert!(begun.elapsed().as_secs() < 2, "they do not wait: {:?}", begun.elapsed());
+    // Other threads load.
+    disk.file("other", "on disk");
+    assert_eq!(get(&server, "other").unwrap(), b"on disk");
+    drop(hangs);
+    disk.file("held", "new");
+    wait_until_served(&server, "held", b"new");
+    fs::remove_file(disk.path("held")).unwrap();
+    wait_until_gone(&server, "held");
+}
+
+#[test]
 fn an_upload_that_the_disk_does_not_take_is_refused_and_leaves_nothing() {
     let broken = (0, "the server cannot store the file".to_owned());
     let full = (3, "the server's disk is full".to_owned());
@@ -283,30 +313,4 @@ fn a_file_that_cannot_be_read_is_refused_and_is_served_when_it_can_be() {
     let reason = "f cannot be read: Input/output error (os error 5)";
     let named = log.iter().filter(|line| line.is(&[("file", "f"), ("reason", reason)]));
     assert_eq!(named.count(), 3, "{log:#?}");
-}
-
-#[test]
-fn where_changes_cannot_be_watched_they_are_seen_at_sighup_only_and_a_warning_says_so() {
-    let disk = Disk::new();
-    disk.file("f", "old").file("gone", "old");
-    let command = faulty(BINARY, &[("inotify_init1", "error=EMFILE")]);
-    let server = Memtftp::start(command, &["--dir", disk.served().to_str().unwrap()]);
-    let warning = server.wait_for_stderr("cannot watch");
-    for part in [disk.served().to_str().unwrap(), "at SIGHUP only", "fs.inotify.max_user_instances"]
-    {
-        assert!(warning.contains(part), "{part}: {warning}");
-    }
-    for name in ["f", "gone"] {
-        assert_eq!(get(&server, name).unwrap(), b"old");
-    }
-    disk.file("f", "new");
-    fs::remove_file(disk.path("gone")).unwrap();
-    for name in ["f", "gone"].repeat(20) {
-        assert_eq!(get(&server, name).unwrap(), b"old", "nothing tells of the change");
-    }
-    server.signal(Signal::HUP);
-    wait_for("the new one", || get(&server, "f").is_ok_and(|got| got == b"new").then_some(()));
-    wait_for("its end", || get(&server, "gone").is_err().then_some(()));
-    put(&server, "f", b"uploaded").unwrap();
-    assert_eq!(get(&server, "f").unwrap(), b"uploaded");
 }

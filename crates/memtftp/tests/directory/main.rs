@@ -6,6 +6,7 @@ mod crash;
 mod disks;
 mod faults;
 mod foreign;
+mod fresh;
 mod leftovers;
 mod names;
 mod reads;

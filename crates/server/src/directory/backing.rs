@@ -1,7 +1,7 @@
 //! What stands behind the memory: all that is needed of it, and nothing about how it is done.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use memtftp_store::{Existing, Name};
 use thiserror::Error;
@@ -25,6 +25,9 @@ pub(crate) trait Backing: Send + Sync + 'static {
 
     /// Finds a file.
     fn find(&self, name: &Name) -> Result<Self::Found, BackingError>;
+
+    /// Looks at a file without opening it, and returns which content it has at this moment.
+    fn look(&self, name: &Name) -> Result<Self::Mark, BackingError>;
 
     /// What is known of a file that was found.
     fn about(&self, found: &Self::Found) -> About<Self::Mark>;
@@ -87,6 +90,8 @@ pub(crate) struct About<M> {
     pub(crate) file: Option<FileId>,
     /// It has another name, and changes are told under that.
     pub(crate) is_linked: bool,
+    /// When it was found under its name; `None` if that is not known.
+    pub(crate) looked: Option<Instant>,
 }
 
 /// Something has changed.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use memtftp_store::Name;
 
 use super::backing::{Backing, BackingError, Change};
-use super::{AGAIN, Inner, LONGEST_REST, Look, RECOVERY, REST};
+use super::{AGAIN, Inner, LONGEST_REST, Look, REST};
 
 impl<B: Backing> Inner<B> {
     /// Before work that may take long: another thread is to keep the time.
@@ -26,7 +26,7 @@ impl<B: Backing> Inner<B> {
             Look::Check(name) => return self.check_below(name),
             Look::Linked => {
                 let linked = self.held().linked();
-                linked.iter().for_each(|name| self.check(name));
+                self.check_each(&linked);
             }
             Look::All => self.check_all(),
             Look::Watch => self.watch_anew(),
@@ -73,47 +73,21 @@ impl<B: Backing> Inner<B> {
         self.check_all();
     }
 
-    /// Takes a file out of memory that is no longer what is on disk; the next request loads it.
-    fn check(&self, name: &Name) {
-        let Some(_turn) = self.turns.try_take(name) else {
-            return self.later(Look::Check(name.clone()));
-        };
-        let Some(mark) = self.held().mark(name) else { return };
-        match self.backing.find(name).map(|found| self.backing.about(&found)) {
-            Ok(about) if self.is_being_written(name, &about) => {
-                self.later(Look::Check(name.clone()));
-            }
-            Ok(about) if about.mark == mark => {}
-            // What is in memory may be all that is left.
-            Err(error) if !error.is_final() => self.keep_for_now(name, &error),
-            Ok(_) | Err(_) => {
-                let _freed = self.held().forget(name);
-            }
-        }
-    }
-
-    fn keep_for_now(&self, name: &Name, error: &BackingError) {
-        self.after(RECOVERY, Look::All);
-        let mut last = self.last_warning();
-        if last.is_none_or(|last| last.elapsed() >= RECOVERY) {
-            *last = Some(Instant::now());
-            tracing::warn!(
-                "{}: cannot tell whether {name} has changed: {error}; what is in memory is served on \
-                 and looked at again in a minute",
-                self.backing.title()
-            );
-        }
-    }
-
-    /// The same for a file or a directory.
+    /// Looks at a file, or at those below a directory.
     fn check_below(&self, name: &Name) {
         self.check(name);
-        self.store.names_below(name).iter().for_each(|name| self.check(name));
+        self.check_each(&self.store.names_below(name));
     }
 
-    /// The same for all files.
+    /// Looks at all files in memory.
     fn check_all(&self) {
-        self.store.names().iter().for_each(|name| self.check(name));
+        self.check_each(&self.store.names());
+    }
+
+    fn check_each(&self, names: &[Name]) {
+        for name in names {
+            self.check(name);
+        }
     }
 
     /// Acts on what has changed.
@@ -134,7 +108,9 @@ impl<B: Backing> Inner<B> {
                     self.later(Look::Check(name));
                 }
             }
-            Change::Touched(name) => self.check(&name),
+            Change::Touched(name) => {
+                self.check(&name);
+            }
             Change::Written(name) => self.written(name),
             Change::Closed(name) => {
                 self.held().closed(&name);

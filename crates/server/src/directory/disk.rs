@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use memtftp_store::{Existing, Name};
 use rustix::fs::{
@@ -73,6 +73,7 @@ pub(crate) struct Found {
     file: File,
     stamp: Stamp,
     is_linked: bool,
+    looked: Instant,
 }
 
 impl Disk {
@@ -129,6 +130,15 @@ impl Disk {
             opened = open();
         }
         opened
+    }
+
+    fn look_below(&self, root: &OwnedFd, name: &Name) -> Result<Stamp, BackingError> {
+        let there = File::from(self.beneath(root, path_of(name), OFlags::PATH)?);
+        let metadata = there.metadata()?;
+        match metadata.is_file() {
+            true => Ok(Stamp::of(&metadata)),
+            false => Err(BackingError::Unusable(NOT_REGULAR)),
+        }
     }
 
     fn directory_of(&self, name: &Name) -> Result<OwnedFd, BackingError> {
@@ -202,12 +212,9 @@ impl Backing for Disk {
         if is_reserved(name) {
             return Err(BackingError::NotFound);
         }
-        let root = self.root();
+        let (looked, root) = (Instant::now(), self.root());
         // Opening a device may do something, so it is looked at first.
-        let there = File::from(self.beneath(&root, path_of(name), OFlags::PATH)?);
-        if !there.metadata()?.is_file() {
-            return Err(BackingError::Unusable(NOT_REGULAR));
-        }
+        self.look_below(&root, name)?;
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = File::from(self.beneath(&root, path_of(name), flags)?);
         let metadata = file.metadata()?;
@@ -215,12 +222,17 @@ impl Backing for Disk {
             return Err(BackingError::Unusable(NOT_REGULAR));
         }
         let is_linked = metadata.nlink() > 1 || has_links(&root, name);
-        Ok(Found { stamp: Stamp::of(&metadata), file, is_linked })
+        Ok(Found { stamp: Stamp::of(&metadata), file, is_linked, looked })
+    }
+
+    fn look(&self, name: &Name) -> Result<Stamp, BackingError> {
+        self.look_below(&self.root(), name)
     }
 
     fn about(&self, found: &Found) -> About<Stamp> {
-        let Found { stamp, is_linked, .. } = *found;
-        About { mark: stamp, len: stamp.len, age: stamp.age(), file: stamp.file, is_linked }
+        let Found { stamp, is_linked, looked, .. } = *found;
+        let (looked, age) = (Some(looked), stamp.age());
+        About { mark: stamp, len: stamp.len, age, file: stamp.file, is_linked, looked }
     }
 
     fn load(&self, mut found: Found) -> Result<Vec<u8>, BackingError> {
@@ -278,7 +290,9 @@ impl Backing for Disk {
         stored.take_name(path_of(name).file_name().unwrap_or_default(), existing)?;
         let stamp = Stamp::of(&stored.file.metadata()?);
         let is_linked = has_links(&self.root(), name);
-        Ok(About { mark: stamp, len: stamp.len, age: None, file: stamp.file, is_linked })
+        let (len, file) = (stamp.len, stamp.file);
+        // The directory may have another name by now.
+        Ok(About { mark: stamp, len, age: None, file, is_linked, looked: None })
     }
 
     fn settle(&self, stored: &Stored, name: &Name) -> Result<(), BackingError> {

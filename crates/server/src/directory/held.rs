@@ -8,6 +8,7 @@ use memtftp_store::{CommitError, Name, Receipt, Store, Version, VersionMark};
 
 use super::backing::{About, FileId};
 use super::loads::Loads;
+use super::looks::Looks;
 use crate::arrivals::Arrivals;
 use crate::jobs::Waiter;
 
@@ -16,6 +17,9 @@ const OPEN_FOR: Duration = Duration::from_secs(60);
 
 /// Files that leave memory at once: workers wait meanwhile.
 const AT_ONCE: usize = 32;
+
+/// A file in memory is served if it was looked at on disk less than this ago.
+const FRESH_FOR: Duration = Duration::from_secs(1);
 
 /// Files in memory that are on disk, too, the one used last in front.
 pub(super) struct Held<M> {
@@ -28,6 +32,8 @@ pub(super) struct Held<M> {
     /// Those of them that have other names, by which they may be changed.
     linked: HashSet<Name>,
     pub(super) loads: Loads<Waiter>,
+    /// Looks at files in memory that have begun and not ended.
+    pub(super) looks: Looks<Waiter>,
     /// Files that somebody writes in place.
     writing: HashMap<Name, Writing>,
 }
@@ -45,6 +51,19 @@ struct Kept<M> {
     version: VersionMark,
     mark: M,
     len: u64,
+    /// When it was last seen on disk under its name; `None` if that has to be done again.
+    looked: Option<Instant>,
+}
+
+/// Whether a file may be served from memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Freshness {
+    /// It is what is on disk, or was a moment ago.
+    Fresh,
+    /// It has to be looked at first.
+    Stale,
+    /// Nothing on disk belongs to it, or it is not in memory at all.
+    Unbacked,
 }
 
 impl<M: Copy> Held<M> {
@@ -58,6 +77,7 @@ impl<M: Copy> Held<M> {
             bytes: 0,
             linked: HashSet::new(),
             loads: Loads::new(),
+            looks: Looks::new(),
             writing: HashMap::new(),
         }
     }
@@ -90,7 +110,7 @@ impl<M: Copy> Held<M> {
 
     fn keep(&mut self, name: &Name, version: &Version, about: About<M>) {
         let (mark, len) = (about.mark, version.len());
-        let kept = Kept { version: version.mark(), mark, len };
+        let kept = Kept { version: version.mark(), mark, len, looked: about.looked };
         let before = self.kept.put(name.clone(), kept).map_or(0, |kept| kept.len);
         self.bytes = self.bytes + len - before;
         if about.is_linked {
@@ -103,6 +123,23 @@ impl<M: Copy> Held<M> {
     /// Which content of a file is in memory.
     pub(super) fn mark(&self, name: &Name) -> Option<M> {
         self.kept.peek(name).map(|kept| kept.mark)
+    }
+
+    /// Tells whether a file may be served from memory at this moment. If so, it counts as used.
+    pub(super) fn freshness(&mut self, name: &Name, now: Instant) -> Freshness {
+        let Some(kept) = self.kept.peek(name) else { return Freshness::Unbacked };
+        if kept.looked.is_none_or(|looked| now.duration_since(looked) >= FRESH_FOR) {
+            return Freshness::Stale;
+        }
+        self.used(name);
+        Freshness::Fresh
+    }
+
+    /// Notes that the file on disk was the one in memory at that moment.
+    pub(super) fn looked(&mut self, name: &Name, at: Instant) {
+        if let Some(kept) = self.kept.peek_mut(name) {
+            kept.looked = Some(at);
+        }
     }
 
     /// Files in memory that may be changed under other names.

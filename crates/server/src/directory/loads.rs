@@ -6,8 +6,6 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 use memtftp_store::Name;
 
-use crate::jobs::Busy;
-
 /// Requests that wait for files, at most. For one more the oldest of them is given up: whoever waits
 /// here has not answered any packet of ours yet, so all may be forged.
 const MAX_WAITERS: usize = 65_536;
@@ -55,10 +53,10 @@ impl<W> Loads<W> {
     /// needed for it.
     ///
     /// # Errors
-    /// The disk hangs on this file.
-    pub(super) fn ask(&mut self, name: &Name, waiter: W) -> Result<Option<W>, Busy> {
+    /// The request itself: the disk hangs on this file.
+    pub(super) fn ask(&mut self, name: &Name, waiter: W) -> Result<Option<W>, W> {
         if self.files.get(name).is_some_and(|loading| loading.since.elapsed() >= HANGS) {
-            return Err(Busy);
+            return Err(waiter);
         }
         let evicted = self.make_room();
         if self.begin(name) {

@@ -10,13 +10,18 @@ mod changes;
 mod disk;
 mod held;
 mod loads;
+mod looks;
 mod spelling;
 mod temporary;
 mod turns;
+mod validate;
+#[cfg(test)]
+mod validate_tests;
 mod watch;
 mod work;
 
 use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -25,8 +30,9 @@ use memtftp_store::{Name, Store, Version};
 
 use self::backing::Backing;
 use self::disk::Disk;
-use self::held::Held;
+use self::held::{Freshness, Held};
 use self::turns::Turns;
+use self::validate::LookQueue;
 use crate::arrivals::Arrivals;
 use crate::config::DirectoryConfig;
 use crate::jobs::{Begin, Busy, Commit, Waiter};
@@ -34,13 +40,16 @@ use crate::later::Resolution;
 use crate::mailbox::Mailbox;
 use crate::rules::Direction;
 
-/// Threads that load files, and as many that store them: a disk that hangs on one does not stop the
-/// other.
+/// Threads that load files, as many that store them, and as many that look whether files have changed: a
+/// disk that hangs on one does not stop the others.
 const THREADS: usize = 4;
 
 /// Uploads that wait to begin, at most: for one more the oldest of them is given up, since none has
 /// sent a block yet. As many wait to be stored: one more is refused as busy.
 const MAX_UPLOADS: usize = 4_096;
+
+/// Files in memory that wait to be looked at, at most: over it they are served as they are.
+const MAX_LOOKS: usize = 65_536;
 
 /// A file that was written less than this ago may not be complete.
 const QUIET: Duration = Duration::from_millis(300);
@@ -52,9 +61,6 @@ const AGAIN: Duration = Duration::from_millis(100);
 const REST: u32 = 10;
 const LONGEST_REST: Duration = Duration::from_secs(10);
 
-/// When files are looked at again of which the disk said nothing, and how often it is said.
-const RECOVERY: Duration = Duration::from_secs(60);
-
 /// How long a request waits for such a file.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -63,6 +69,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 pub(crate) struct Directory {
     /// Tells a thread that a file was asked for.
     asked: Sender<()>,
+    looks: LookQueue,
     warm: Sender<Name>,
     begins: Mailbox<Begin>,
     commits: Sender<Commit>,
@@ -80,11 +87,13 @@ struct Inner<B: Backing> {
     again: Mutex<HashMap<Look, Instant>>,
     /// How long it took the last time, of those looks that take long.
     efforts: Mutex<HashMap<Look, Duration>>,
-    /// When it was last said that the disk says nothing.
+    /// When it was last said that the disk does not tell whether files have changed.
     last_warning: Mutex<Option<Instant>>,
+    /// A thread is awake that answers for a disk that hangs.
+    looks_are_timed: AtomicBool,
     /// Tells a thread that there is something in it.
     wake: Sender<()>,
-    /// Held while a file gets another content.
+    /// Held while an upload gives a file another content.
     turns: Turns,
     watch: Mutex<Option<B::Watch>>,
     me: Weak<Inner<B>>,
@@ -121,22 +130,11 @@ impl Directory {
         store: Store,
         arrivals: Arrivals,
     ) -> std::io::Result<Directory> {
-        let backing = Disk::open(config)?;
-        let held = Mutex::new(Held::new(store.clone(), max_files, arrivals.clone()));
         let (wake, woken) = crossbeam_channel::bounded(1);
-        let inner = Arc::new_cyclic(|me| Inner {
-            backing,
-            store,
-            arrivals,
-            held,
-            again: Mutex::default(),
-            efforts: Mutex::default(),
-            last_warning: Mutex::default(),
-            wake,
-            turns: Turns::default(),
-            watch: Mutex::default(),
-            me: Weak::clone(me),
-        });
+        let inner = Inner::new(Disk::open(config)?, max_files, store, arrivals, wake);
+        let (names, to_look_at) = crossbeam_channel::bounded(MAX_LOOKS);
+        let (timer, to_time) = crossbeam_channel::bounded(1);
+        let looks = LookQueue { names, timer };
         // Full means that each thread will look.
         let (asked, was_asked) = crossbeam_channel::bounded(THREADS);
         // One at a time, so that what is asked for never waits for many.
@@ -152,8 +150,13 @@ impl Directory {
             let storer = Arc::clone(&inner);
             let work = move || storer.store_all(&to_begin, &to_commit);
             spawn(format!("store-{number}"), work)?;
+            let (to_look_at, asked) = (to_look_at.clone(), asked.clone());
+            let looker = Arc::clone(&inner);
+            spawn(format!("look-{number}"), move || looker.look_at_all(&to_look_at, &asked))?;
         }
-        Ok(Directory { asked, warm, begins, commits, inner })
+        let timer = Arc::clone(&inner);
+        spawn("look-timer".to_owned(), move || timer.time_looks(&to_time))?;
+        Ok(Directory { asked, looks, warm, begins, commits, inner })
     }
 
     /// Begins to watch, clears away what a server before has left, and loads what there is room for.
@@ -166,11 +169,6 @@ impl Directory {
             inner.backing.clear();
             inner.warm_all(&warm);
         })
-    }
-
-    /// A request was answered with this file.
-    pub(crate) fn used(&self, name: &Name) {
-        self.inner.held().used(name);
     }
 
     /// Takes files out of memory until there is room for so many bytes.
@@ -195,15 +193,34 @@ impl Directory {
         self.inner.held().count_but(is_other)
     }
 
-    /// Loads a file that is not in memory and answers then.
+    /// Whether the file in memory, if there is one of that name, may be served at this moment. It then
+    /// counts as used.
+    pub(crate) fn is_servable(&self, name: &Name) -> bool {
+        self.inner.is_servable(name, Instant::now())
+    }
+
+    /// Whether a file in memory is on disk, too.
+    pub(crate) fn has(&self, name: &Name) -> bool {
+        self.inner.held().mark(name).is_some()
+    }
+
+    /// Loads a file that is not in memory, or looks whether the one there is still the one on disk, and
+    /// answers then.
     ///
     /// # Errors
     /// The disk hangs on this file.
     pub(crate) fn load(&self, waiter: Waiter) -> Result<(), Busy> {
         let name = waiter.grant.name().clone();
-        let evicted = self.inner.held().loads.ask(&name, waiter)?;
+        let mut held = self.inner.held();
+        if held.freshness(&name, Instant::now()) == Freshness::Stale {
+            drop(held);
+            self.inner.join_look(&name, waiter, &self.looks);
+            return Ok(());
+        }
+        let evicted = held.loads.ask(&name, waiter).map_err(|_| Busy)?;
+        drop(held);
         let _ = self.asked.try_send(());
-        work::give_up(evicted);
+        evicted.iter().for_each(work::give_up);
         Ok(())
     }
 
@@ -231,6 +248,29 @@ impl Directory {
 }
 
 impl<B: Backing> Inner<B> {
+    fn new(
+        backing: B,
+        max_files: usize,
+        store: Store,
+        arrivals: Arrivals,
+        wake: Sender<()>,
+    ) -> Arc<Inner<B>> {
+        Arc::new_cyclic(|me| Inner {
+            backing,
+            held: Mutex::new(Held::new(store.clone(), max_files, arrivals.clone())),
+            store,
+            arrivals,
+            again: Mutex::default(),
+            efforts: Mutex::default(),
+            last_warning: Mutex::default(),
+            looks_are_timed: AtomicBool::new(false),
+            wake,
+            turns: Turns::default(),
+            watch: Mutex::default(),
+            me: Weak::clone(me),
+        })
+    }
+
     fn held(&self) -> MutexGuard<'_, Held<B::Mark>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! Turns: of all that gives a name another content, one at a time.
+//! Turns: of all uploads that give a name another content, one at a time.
 
 use std::collections::HashSet;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -19,10 +19,9 @@ pub(super) struct Turn<'a> {
 }
 
 impl Turns {
-    /// The turn of a name, if nobody has it: for those who must not wait for a disk.
-    pub(super) fn try_take<'a>(&'a self, name: &'a Name) -> Option<Turn<'a>> {
-        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.insert(name.clone()).then(|| Turn { turns: self, name })
+    /// Whether somebody has the turn of a name at this moment.
+    pub(super) fn is_taken(&self, name: &Name) -> bool {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).contains(name)
     }
 
     /// Waits for the turn of a name. Not from a thread that has it.
@@ -53,11 +52,18 @@ mod tests {
         let name = |text: &str| Name::parse(text.as_bytes()).unwrap();
         let (f, g) = (name("f"), name("g"));
         let turn = turns.take(&f);
-        assert!(turns.try_take(&f).is_none(), "taken");
-        assert!(turns.try_take(&f).is_none(), "and still");
-        assert!(turns.try_take(&g).is_some());
-        drop(turn);
-        assert!(turns.try_take(&f).is_some());
-        let _waited_for = turns.take(&f);
+        assert!(turns.is_taken(&f) && !turns.is_taken(&g));
+        let _another = turns.take(&g);
+        let (begun, begins) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let _second = turns.take(&f);
+                begun.send(()).unwrap();
+            });
+            assert!(begins.try_recv().is_err(), "the first has not ended");
+            drop(turn);
+            begins.recv().unwrap();
+        });
+        assert!(!turns.is_taken(&f));
     }
 }

@@ -27,7 +27,8 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Begins to watch. Without the system's help changes are seen at SIGHUP only, and the log says so.
+    /// Begins to watch. Without the system's help changes are seen when a file is looked at, and the log says
+    /// so.
     ///
     /// `before` goes on until then, unless the system has not enough for both.
     pub(super) fn start(
@@ -91,7 +92,7 @@ impl Watch {
 
 fn warn(directory: &Path, error: &notify::Error, advice: &str) {
     tracing::warn!(
-        "cannot watch all of {}, so some changes are seen at SIGHUP only: {error}; {advice}",
+        "cannot watch all of {}, so some changes are found up to a second late: {error}; {advice}",
         directory.display()
     );
 }

@@ -153,7 +153,7 @@ impl<B: Backing> Inner<B> {
         }
         let name = waiter.grant.name().clone();
         let (is_first, evicted) = self.held().loads.join(&name, waiter);
-        give_up(evicted);
+        evicted.iter().for_each(give_up);
         if is_first {
             self.load(&name);
         }
@@ -171,8 +171,7 @@ impl<B: Backing> Inner<B> {
 
     fn try_load(&self, name: &Name) -> Result<Version, NotLoaded> {
         // By an upload while the request waited, or by another spelling.
-        if let Some(version) = self.store.open(name) {
-            self.held().used(name);
+        if let Some(version) = self.current(name) {
             return Ok(version);
         }
         let found = self.backing.find(name)?;
@@ -193,12 +192,8 @@ impl<B: Backing> Inner<B> {
             }
         };
         let version = self.store.hold_charged(self.backing.load(found)?, charge);
-        // What changes from here on is told after the turn, and then it is checked.
-        let Some(_turn) = self.turns.try_take(name) else {
-            return Err(BackingError::Changing.into());
-        };
-        let now = self.backing.find(name)?;
-        if self.backing.about(&now).mark != about.mark {
+        // What was read may be an upload that nobody is to see before it is durable.
+        if self.turns.is_taken(name) || self.backing.look(name)? != about.mark {
             return Err(BackingError::Changing.into());
         }
         Ok(self.held().publish_new(name, version, about))
@@ -285,10 +280,8 @@ impl<B: Backing> Inner<B> {
 }
 
 /// Tells the worker of a request that it waits no more.
-pub(super) fn give_up(evicted: Option<Waiter>) {
-    if let Some(Waiter { id, answers, .. }) = evicted {
-        answers.give(Resolution::Evicted(id));
-    }
+pub(super) fn give_up(evicted: &Waiter) {
+    evicted.answers.give(Resolution::Evicted(evicted.id));
 }
 
 fn answer(waiter: Waiter, result: &Result<Version, NotLoaded>) {
