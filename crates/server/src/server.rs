@@ -6,7 +6,7 @@ mod workers;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -33,6 +33,9 @@ use crate::sockets::{self, WorkerSockets};
 use crate::status::socket::{Serving, StatusSocket};
 use crate::status::{Gauge, Status};
 use crate::worker::Command;
+
+/// How long the end of a server waits for a request log that takes no line.
+const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A file was not put into the server. The caller must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -67,9 +70,9 @@ pub struct Server {
     /// Disconnected once every worker has ended.
     ended: Receiver<Infallible>,
     gauge: Gauge,
-    /// Ends before the workers, whom it asks.
+    /// `None` once the server has ended.
     #[cfg(unix)]
-    status: Option<Serving>,
+    status: Mutex<Option<Serving>>,
     log: Option<RequestLog>,
 }
 
@@ -102,6 +105,7 @@ impl Server {
         #[cfg(unix)]
         let status_socket = config.status_socket.as_deref().map(StatusSocket::open).transpose()?;
         let log = config.request_log.as_ref().map(RequestLog::start).transpose()?;
+        let (log, sender) = log.map_or_else(|| (None, LogSender::none()), |(l, s)| (Some(l), s));
         let interfaces = Interfaces::read();
         let arrivals = Arrivals::default();
         let shared = Arc::new(ArcSwap::new(Arc::clone(&config)));
@@ -121,11 +125,12 @@ impl Server {
         library.prepare(&config.rules)?;
         let records = (keep_records > 0).then(|| Records::new(keep_records));
         let (running, ended) = Running::new(arrivals.clone(), records.clone());
-        let unwritten = log.as_ref().map(|log| log.sender().unwritten()).unwrap_or_default();
+        let unwritten = sender.unwritten();
+        let sender = sender.keeping(records.clone()).allowing(share_of_lines(&config));
         let mut server = Server {
             gauge: Gauge::new(Vec::new(), store.clone(), Arc::clone(&unwritten)),
             #[cfg(unix)]
-            status: None,
+            status: Mutex::default(),
             listening: sockets.first().map(addresses).unwrap_or_default(),
             inherited: handed_over,
             transfer_ports: sockets.iter().flat_map(transfer_ports).collect(),
@@ -142,7 +147,7 @@ impl Server {
             ended,
             log,
         };
-        server.start_workers(sockets, &config, &running)?;
+        server.start_workers(sockets, &config, &running, &sender)?;
         if let Some(directory) = &server.directory {
             directory.warm_up()?;
         }
@@ -151,17 +156,9 @@ impl Server {
         server.gauge = Gauge::new(workers.collect(), server.store.clone(), unwritten);
         #[cfg(unix)]
         if let Some(socket) = status_socket {
-            server.status = Some(socket.serve(server.gauge.clone())?);
+            server.status = Mutex::new(Some(socket.serve(server.gauge.clone())?));
         }
         Ok(server)
-    }
-
-    fn log_sender(&self) -> LogSender {
-        let log = self.log.as_ref().map_or_else(LogSender::none, RequestLog::sender);
-        let config = self.config.load();
-        let workers = u32::try_from(config.worker_count()).unwrap_or(u32::MAX);
-        let lines = config.max_unrecognized.div_ceil(workers.max(1));
-        log.keeping(self.records.clone()).allowing(lines)
     }
 
     /// The addresses that requests go to, as they were bound: `[::]` is every address.
@@ -270,7 +267,8 @@ impl Server {
         self.gauge.status()
     }
 
-    /// Opens the request log again by its name, after a rotation.
+    /// Opens the request log again by its name, after a rotation. Returns at once: the log's thread does
+    /// it when it has written what it is writing.
     pub fn reopen_request_log(&self) {
         if let Some(log) = &self.log {
             log.reopen();
@@ -288,13 +286,16 @@ impl Server {
         self.tell(&Command::Stop);
     }
 
-    /// Waits until the server has ended by [`Server::drain`] or [`Server::abort`]. Blocks.
+    /// Waits until the server has ended by [`Server::drain`] or [`Server::abort`], and its request log
+    /// is written. Blocks. A log that takes no line for a second, because nobody reads the pipe or its
+    /// disk hangs, is waited for no longer.
     pub fn wait(&self) {
         let _ = self.ended.recv();
+        self.finish();
     }
 
-    /// Ends every transfer, tells its client, and returns when the request log is written. Blocks for
-    /// that moment, as dropping the server does.
+    /// Ends every transfer, tells its client, and returns when the request log is written, or takes
+    /// nothing for a second. Blocks for that moment, as dropping the server does.
     pub fn stop(self) {
         drop(self);
     }
@@ -302,26 +303,31 @@ impl Server {
     fn tell(&self, command: &Command) {
         for worker in &self.workers {
             // A worker that has ended needs no telling, and one that has not read the last few
-            // commands is already told to end.
+            // commands is already told to end: other commands leave room for this.
             let _ = worker.commands.try_send(command.clone());
             worker.waker.wake();
+        }
+    }
+
+    /// Ends what is left when the workers have ended. Waits for no peer, and for the log within reason.
+    fn finish(&self) {
+        #[cfg(unix)]
+        drop(self.status.lock().unwrap_or_else(PoisonError::into_inner).take());
+        if let Some(log) = &self.log {
+            log.finish(LOG_PATIENCE);
         }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        #[cfg(unix)]
-        drop(self.status.take());
         self.abort();
         for worker in self.workers.drain(..) {
             if worker.thread.join().is_err() {
                 tracing::error!("a worker ended by a defect in the server");
             }
         }
-        if let Some(log) = self.log.take() {
-            log.finish();
-        }
+        self.finish();
     }
 }
 
@@ -329,6 +335,12 @@ impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Server").field("listening", &self.listening).finish_non_exhaustive()
     }
+}
+
+/// The lines a second that each worker may write about datagrams that got no service.
+fn share_of_lines(config: &Config) -> u32 {
+    let workers = u32::try_from(config.worker_count()).unwrap_or(u32::MAX);
+    config.max_unrecognized.div_ceil(workers.max(1))
 }
 
 fn addresses(sockets: &WorkerSockets) -> Vec<SocketAddr> {

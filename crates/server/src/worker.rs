@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -37,8 +37,8 @@ const DRAIN_CHECK: Duration = Duration::from_millis(10);
 /// What the rest of the server tells a worker.
 #[derive(Clone, Debug)]
 pub(crate) enum Command {
-    /// Take these settings for requests that come from now on.
-    Configure(Box<memtftp_proto::Config>),
+    /// Take the settings that lie ready for requests that come from now on.
+    Configure,
     /// Refuse new requests; end when the last transfer has ended, or after this time.
     Drain(Duration),
     /// End every transfer now.
@@ -98,6 +98,8 @@ pub(crate) struct Worker {
     unfinished: Unfinished,
     /// Set once a round, for who looks whether this worker hangs.
     alive: Arc<AtomicBool>,
+    /// Other settings that it is to take.
+    settings: Arc<Mutex<Option<Box<memtftp_proto::Config>>>>,
     broadcasts: Broadcasts,
     missed: Missed,
     lost: u64,
@@ -142,6 +144,7 @@ impl Worker {
             finished: false,
             unfinished,
             alive: Arc::new(AtomicBool::new(true)),
+            settings: Arc::default(),
             broadcasts,
             missed: Missed::default(),
             lost: 0,
@@ -156,6 +159,11 @@ impl Worker {
     /// Is set once a round.
     pub(crate) fn alive(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.alive)
+    }
+
+    /// Where other settings for it lie ready.
+    pub(crate) fn settings(&self) -> Arc<Mutex<Option<Box<memtftp_proto::Config>>>> {
+        Arc::clone(&self.settings)
     }
 
     /// Works until it is told to stop.
@@ -299,11 +307,13 @@ impl Worker {
 
     fn obey(&mut self, now: Time) {
         while let Ok(command) = self.commands.try_recv() {
+            // A command to configure may have found no room, but then there are others.
+            let settings = self.settings.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(settings) = settings {
+                self.endpoint.configure(*settings);
+            }
             let at = match command {
-                Command::Configure(config) => {
-                    self.endpoint.configure(*config);
-                    continue;
-                }
+                Command::Configure => continue,
                 Command::Drain(patience) => now + patience,
                 Command::Stop => now,
                 Command::Report(reply) => {

@@ -10,7 +10,7 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use memtftp_server::LogLine;
+use memtftp_server::{LineError, LogLine};
 use thiserror::Error;
 
 use crate::cli::LogFlags;
@@ -71,6 +71,8 @@ fn read(
         }
         let recent = |time: SystemTime| since.is_none_or(|since| time >= since);
         match LogLine::parse(&String::from_utf8_lossy(&line)) {
+            // Its last value may be cut, so it tells nothing for sure.
+            Ok(_) if !whole => summary.add_unread(path, number, LineError::Torn),
             Ok(LogLine::Request(request)) if recent(request.time) => summary.add(&request),
             Ok(LogLine::Lost { time, lines }) if recent(time) => summary.add_lost(lines),
             Ok(LogLine::Summary { time, lines }) if recent(time) => summary.add_unlisted(lines),
@@ -95,11 +97,18 @@ mod tests {
 
     #[test]
     fn lines_that_tell_nothing_are_counted_and_named() {
-        let log = format!("{LOST}\nhello\n{}\n\n{LOST}", &LOST[..40]);
+        let log = format!("{LOST}\nhello\n{}\n\n{LOST}\n", &LOST[..40]);
         let summary = summary(log.as_bytes());
         assert_eq!((summary.lost, summary.torn.count, summary.foreign.count), (14, 1, 2));
         assert_eq!(summary.torn.first, ["a.log:3"]);
         assert_eq!(summary.foreign.first, ["a.log:2", "a.log:4"]);
+    }
+
+    /// `lines=7` may have been `lines=71`.
+    #[test]
+    fn the_last_line_is_torn_if_it_has_no_end() {
+        let summary = summary(format!("{LOST}\n{LOST}").as_bytes());
+        assert_eq!((summary.lost, summary.torn.count, summary.foreign.count), (7, 1, 0));
     }
 
     /// Without its end it may be anything.

@@ -201,7 +201,7 @@ fn drop_reason(reason: DropReason) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
     use memtftp_proto::{Asked, ErrorCode, Limits, Options, Packet, Refusal, SocketId, negotiate};
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
     use crate::request_log::LogLine;
 
-    fn record(kind: Kind, outcome: Outcome, request: &[u8]) -> Record {
+    pub(in crate::request_log) fn record(kind: Kind, outcome: Outcome, request: &[u8]) -> Record {
         let options = match Packet::parse(request) {
             Ok(Packet::Read(request) | Packet::Write(request)) => request.options,
             _ => Options::default(),

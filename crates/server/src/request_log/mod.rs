@@ -7,14 +7,18 @@
 mod allowance;
 mod entry;
 mod line;
+mod lines;
+mod out;
 mod text;
 mod writer;
+#[cfg(test)]
+mod writer_tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use jiff::Timestamp;
@@ -32,8 +36,9 @@ use crate::records::{Records, RequestRecord};
 /// Records that wait to be written, at most.
 const QUEUE: usize = 32_768;
 
-/// How long a worker that ends waits for room in the queue.
-const LAST_WAIT: Duration = Duration::from_secs(5);
+/// How long a worker that ends waits for room in the queue, and how long for all its records together.
+const ROOM_WAIT: Duration = Duration::from_millis(250);
+const LAST_WAIT: Duration = Duration::from_secs(2);
 
 /// Where the request log goes and how a line looks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,17 +84,18 @@ pub struct LogError {
 /// What the writer is told.
 enum Message {
     Record(Arc<Record>, Option<SocketAddr>),
-    /// There is something to count in a summary.
-    Summarize,
-    Reopen,
+    /// There is something to count in a summary, or the file is to be opened again.
+    Look,
 }
 
-/// Records that have no line of their own; these counts only grow.
+/// Records that have no line of their own.
 #[derive(Debug, Default)]
 pub(crate) struct Unwritten {
-    /// They found the queue full.
+    /// They found the queue full or could not be written; this count only grows.
     lost: AtomicU64,
-    /// They came beyond the allowance.
+    /// So many of these the log says to be lost.
+    said: AtomicU64,
+    /// They came beyond the allowance; this count only grows.
     summarized: AtomicU64,
 }
 
@@ -100,6 +106,28 @@ impl Unwritten {
 
     pub(crate) fn summarized(&self) -> u64 {
         self.summarized.load(Ordering::Relaxed)
+    }
+
+    /// Counts a record that is lost.
+    fn lose(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The number of lost records of which the log says nothing yet.
+    fn unsaid(&self) -> u64 {
+        self.lost().saturating_sub(self.said.load(Ordering::Relaxed))
+    }
+
+    /// Takes that number to be said from now on. For the writer alone.
+    fn say(&self) -> u64 {
+        let count = self.unsaid();
+        self.said.fetch_add(count, Ordering::Relaxed);
+        count
+    }
+
+    /// A line that says so many to be lost was not written.
+    fn not_said(&self, count: u64) {
+        self.said.fetch_sub(count, Ordering::Relaxed);
     }
 }
 
@@ -121,19 +149,22 @@ pub(crate) struct LogSender {
     kept: Option<Records>,
     unwritten: Arc<Unwritten>,
     allowance: Allowance,
+    /// When the last records are no longer waited with; `None` before the first of them.
+    last_until: Option<Instant>,
 }
 
 impl LogSender {
-    /// The queue to a writer, and the writer's end of it.
-    fn new() -> (LogSender, Receiver<Message>) {
+    /// The queue to a writer, once for workers and once by itself, and the writer's end of it.
+    fn new() -> (LogSender, Sender<Message>, Receiver<Message>) {
         let (queue, messages) = crossbeam_channel::bounded(QUEUE);
-        (LogSender { queue: Some(queue), ..LogSender::none() }, messages)
+        let sender = LogSender { queue: Some(queue.clone()), ..LogSender::none() };
+        (sender, queue, messages)
     }
 
     /// For a server without a request log.
     pub(crate) fn none() -> LogSender {
         let (unwritten, allowance) = (Arc::default(), Allowance::default());
-        LogSender { queue: None, kept: None, unwritten, allowance }
+        LogSender { queue: None, kept: None, unwritten, allowance, last_until: None }
     }
 
     /// The same, and records are kept there, too.
@@ -150,16 +181,20 @@ impl LogSender {
     pub(crate) fn send(&mut self, record: Record, socket: Option<SocketAddr>) {
         let Some((queue, message)) = self.keep(record, socket) else { return };
         if let Err(TrySendError::Full(_)) = queue.try_send(message) {
-            self.unwritten.lost.fetch_add(1, Ordering::Relaxed);
+            self.unwritten.lose();
         }
     }
 
-    /// Hands over a record at the end of a worker, when nothing waits for it any more: a full queue
-    /// is waited for, within reason.
+    /// Hands over a record at the end of a worker, when no client waits for it any more: a full queue
+    /// is waited for as long as it moves, but for no more than two seconds in all.
     pub(crate) fn send_last(&mut self, record: Record, socket: Option<SocketAddr>) {
+        let now = Instant::now();
+        let until = *self.last_until.get_or_insert(now + LAST_WAIT);
         let Some((queue, message)) = self.keep(record, socket) else { return };
-        if queue.send_timeout(message, LAST_WAIT).is_err() {
-            self.unwritten.lost.fetch_add(1, Ordering::Relaxed);
+        if queue.send_deadline(message, until.min(now + ROOM_WAIT)).is_err() {
+            self.unwritten.lose();
+            // Nobody takes lines any more.
+            self.last_until = Some(now);
         }
     }
 
@@ -193,15 +228,8 @@ impl LogSender {
         self.unwritten.summarized.fetch_add(1, Ordering::Relaxed);
         if let Some(queue) = self.queue.as_ref().filter(|_| self.allowance.is_first_over()) {
             // If the queue is full, the writer is at work and will see it by itself.
-            let _ = queue.try_send(Message::Summarize);
+            let _ = queue.try_send(Message::Look);
         }
         false
-    }
-
-    fn reopen(&self) {
-        if let Some(queue) = &self.queue {
-            // Not from a worker: this may wait for the writer.
-            let _ = queue.send(Message::Reopen);
-        }
     }
 }

@@ -1,78 +1,20 @@
 //! The thread that writes the request log.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, TryRecvError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use jiff::Timestamp;
 use memtftp_proto::Record;
 
 use super::line::Line;
+use super::lines::{Lines, Worth};
+use super::out::{Accounts, Fate, Out};
 use super::{LogError, LogFormat, LogSender, LogTarget, Message, RequestLogConfig, Unwritten};
-
-/// The request log of a running server.
-pub(crate) struct RequestLog {
-    sender: LogSender,
-    thread: JoinHandle<()>,
-}
-
-impl RequestLog {
-    /// Opens the log and starts its thread.
-    ///
-    /// # Errors
-    /// The log cannot be opened.
-    pub(crate) fn start(config: &RequestLogConfig) -> Result<RequestLog, LogError> {
-        let failed = |source| LogError {
-            path: match &config.target {
-                LogTarget::File(path) => path.clone(),
-                LogTarget::Stdout => "-".into(),
-            },
-            source,
-        };
-        let out = open(&config.target).map_err(failed)?;
-        let (sender, messages) = LogSender::new();
-        let mut writer = Writer {
-            out,
-            target: config.target.clone(),
-            format: config.format,
-            unwritten: sender.unwritten(),
-            lost_told: 0,
-            summarized_told: 0,
-            summary_at: None,
-            buffer: Vec::new(),
-            owed: 0,
-            torn: false,
-            failing: false,
-        };
-        let thread = std::thread::Builder::new()
-            .name("request-log".into())
-            .spawn(move || writer.run(&messages))
-            .map_err(failed)?;
-        Ok(RequestLog { sender, thread })
-    }
-
-    pub(crate) fn sender(&self) -> LogSender {
-        self.sender.clone()
-    }
-
-    /// Closes the file and opens it again by its name (after a rotation).
-    pub(crate) fn reopen(&self) {
-        self.sender.reopen();
-    }
-
-    /// Writes what is queued and ends. All other senders must be gone.
-    pub(crate) fn finish(self) {
-        drop(self.sender);
-        if self.thread.join().is_err() {
-            tracing::error!("the request log ended early");
-        }
-    }
-}
 
 /// Lines are collected up to this many bytes while there is always one more to write.
 const BUFFER: usize = 64 << 10;
@@ -80,27 +22,169 @@ const BUFFER: usize = 64 << 10;
 /// What has no line of its own is counted for so long, and then has one together.
 const SUMMARY: Duration = Duration::from_secs(1);
 
-struct Writer {
-    out: Box<dyn Write + Send>,
+/// How soon lines are tried again that could not be written.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The longest that the end of a server waits for its log, however slowly that goes on.
+const LONGEST_END: Duration = Duration::from_secs(5);
+
+/// The request log of a running server.
+pub(crate) struct RequestLog {
+    /// `None` once it is finished.
+    running: Mutex<Option<Running>>,
+    progress: Arc<Progress>,
+}
+
+struct Running {
+    queue: Sender<Message>,
+    /// Read by the thread alone; here for its length.
+    messages: Receiver<Message>,
+    unwritten: Arc<Unwritten>,
+    thread: JoinHandle<()>,
+    /// Disconnected when the thread has ended.
+    ended: Receiver<Infallible>,
+}
+
+/// What the thread shows of itself, and is told beside its queue.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Lines settled so far; it only grows.
+    settled: AtomicU64,
+    /// Lines of requests that the thread has taken and not settled yet.
+    in_hand: AtomicU64,
+    /// The file is to be opened again.
+    reopen: AtomicBool,
+}
+
+impl RequestLog {
+    /// Opens the log and starts its thread. The thread ends when the log is finished and all senders
+    /// are gone.
+    ///
+    /// # Errors
+    /// The log cannot be opened.
+    pub(crate) fn start(config: &RequestLogConfig) -> Result<(RequestLog, LogSender), LogError> {
+        let failed = |source| LogError {
+            path: match &config.target {
+                LogTarget::File(path) => path.clone(),
+                LogTarget::Stdout => "-".into(),
+            },
+            source,
+        };
+        let out = Out::open(&config.target).map_err(failed)?;
+        let (sender, queue, messages) = LogSender::new();
+        let unwritten = sender.unwritten();
+        let progress = Arc::<Progress>::default();
+        let accounts = Books::new(Arc::clone(&unwritten), Arc::clone(&progress));
+        let mut writer = Writer::new(out, config.clone(), accounts);
+        let (ending, ended) = crossbeam_channel::bounded(0);
+        let to_write = messages.clone();
+        let thread = std::thread::Builder::new()
+            .name("request-log".into())
+            .spawn(move || {
+                let _ending: Sender<Infallible> = ending;
+                writer.run(&to_write);
+            })
+            .map_err(failed)?;
+        let running = Running { queue, messages, unwritten, thread, ended };
+        Ok((RequestLog { running: Mutex::new(Some(running)), progress }, sender))
+    }
+
+    /// Closes the file and opens it again by its name (after a rotation). Never waits: the thread does
+    /// it when it gets there.
+    pub(crate) fn reopen(&self) {
+        self.progress.reopen.store(true, Ordering::Release);
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = &*running {
+            // If the queue is full, the writer is at work and will see it by itself.
+            let _ = running.queue.try_send(Message::Look);
+        }
+    }
+
+    /// Waits until what is queued is written. Gives up, and says how many lines are lost, when none was
+    /// written for `patience`: whoever takes the log has stalled. All other senders must be gone.
+    pub(crate) fn finish(&self, patience: Duration) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Running { queue, messages, unwritten, thread, ended }) = running else { return };
+        drop(queue);
+        let until = Instant::now() + LONGEST_END;
+        let mut settled = None;
+        while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(patience) {
+            let now = self.progress.settled.load(Ordering::Relaxed);
+            if settled.replace(now) == Some(now) || Instant::now() >= until {
+                let left = messages.len() as u64
+                    + self.progress.in_hand.load(Ordering::Relaxed)
+                    + unwritten.unsaid();
+                tracing::error!(
+                    "the request log is not taken by its reader or its disk: the last {left} lines of \
+                     it are lost"
+                );
+                return;
+            }
+        }
+        if thread.join().is_err() {
+            tracing::error!("the request log ended early");
+        }
+    }
+}
+
+/// What became of the lines of a log.
+pub(super) struct Books {
+    unwritten: Arc<Unwritten>,
+    progress: Arc<Progress>,
+    /// How many datagrams summaries have counted.
+    summarized: u64,
+}
+
+impl Books {
+    pub(super) fn new(unwritten: Arc<Unwritten>, progress: Arc<Progress>) -> Books {
+        Books { unwritten, progress, summarized: 0 }
+    }
+
+    /// How many datagrams no summary has counted yet.
+    fn unsummarized(&self) -> u64 {
+        self.unwritten.summarized() - self.summarized
+    }
+}
+
+impl Accounts for Books {
+    fn settle(&mut self, worth: Worth, fate: Fate) {
+        self.progress.settled.fetch_add(1, Ordering::Relaxed);
+        if worth == Worth::Request {
+            self.progress.in_hand.fetch_sub(1, Ordering::Relaxed);
+        }
+        match (worth, fate) {
+            (_, Fate::Written) => {}
+            (Worth::Request, Fate::Lost) => self.unwritten.lose(),
+            (Worth::Lost(count), Fate::Lost) => self.unwritten.not_said(count),
+            (Worth::Summary(count), Fate::Lost) => self.summarized -= count,
+        }
+    }
+}
+
+pub(super) struct Writer {
+    out: Out,
     target: LogTarget,
     format: LogFormat,
+    books: Books,
     /// Lines that are to be written.
-    buffer: Vec<u8>,
-    unwritten: Arc<Unwritten>,
-    /// How many of those lost in the queue the log has counted.
-    lost_told: u64,
-    /// The same of those in summaries.
-    summarized_told: u64,
+    lines: Lines,
     /// When the next summary is due.
-    summary_at: Option<Instant>,
-    /// Lines that were lost and that the log does not say so yet.
-    owed: u64,
-    /// The last line in the file is not whole.
-    torn: bool,
+    pub(super) summary_at: Option<Instant>,
     failing: bool,
 }
 
 impl Writer {
+    pub(super) fn new(out: Out, config: RequestLogConfig, books: Books) -> Writer {
+        let RequestLogConfig { target, format } = config;
+        let lines = Lines::default();
+        Writer { out, target, format, books, lines, summary_at: None, failing: false }
+    }
+
+    #[cfg(test)]
+    pub(super) fn unwritten(&self) -> &Unwritten {
+        &self.books.unwritten
+    }
+
     fn run(&mut self, messages: &Receiver<Message>) {
         loop {
             let message = match messages.try_recv() {
@@ -112,22 +196,22 @@ impl Writer {
             };
             match message {
                 Ok(Message::Record(record, socket)) => self.add(&record, socket),
-                // The flush after this finds the count.
-                Ok(Message::Summarize) | Err(RecvTimeoutError::Timeout) => {}
-                Ok(Message::Reopen) => self.reopen(),
+                // The flush after this finds what there is to say.
+                Ok(Message::Look) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            if self.books.progress.reopen.swap(false, Ordering::AcqRel) {
+                self.reopen();
+            }
         }
-        self.summarize();
-        self.flush();
-        if self.owed > 0 {
-            tracing::error!("{} lines of the request log were lost", self.owed);
-        }
+        self.end();
     }
 
-    /// Waits for a message, or until a summary is due.
+    /// Waits for a message, or until there is something to write without one.
     fn wait(&self, messages: &Receiver<Message>) -> Result<Message, RecvTimeoutError> {
-        match self.summary_at {
+        let is_owing = self.out.is_cut() || self.books.unwritten.unsaid() > 0;
+        let again = is_owing.then(|| Instant::now() + AGAIN);
+        match self.summary_at.into_iter().chain(again).min() {
             Some(at) => messages.recv_deadline(at),
             None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
@@ -136,45 +220,44 @@ impl Writer {
     /// Adds the line that counts what has none of its own. It looks again a second later, since a
     /// worker tells only of the first in its second.
     fn summarize(&mut self) {
-        let count = self.unwritten.summarized() - self.summarized_told;
+        let count = self.books.unsummarized();
         self.summary_at = (count > 0).then(|| Instant::now() + SUMMARY);
         if count > 0 {
-            self.summarized_told += count;
+            self.books.summarized += count;
             let line = Line::summary(Timestamp::now(), count).format(self.format);
-            self.buffer.extend_from_slice(line.as_bytes());
+            self.lines.push(&line, Worth::Summary(count));
         }
     }
 
     fn add(&mut self, record: &Record, socket: Option<SocketAddr>) {
         let line = Line::new(Timestamp::now(), record, socket).format(self.format);
-        self.buffer.extend_from_slice(line.as_bytes());
-        if self.buffer.len() >= BUFFER {
+        self.add_line(&line);
+        if self.lines.len() >= BUFFER {
             self.flush();
         }
     }
 
+    pub(super) fn add_line(&mut self, line: &str) {
+        self.books.progress.in_hand.fetch_add(1, Ordering::Relaxed);
+        self.lines.push(line, Worth::Request);
+    }
+
     /// Writes what is collected, and how many lines were lost before. What cannot be written now
     /// is lost, so that a full disk costs no memory.
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         if self.summary_at.is_some_and(|at| at <= Instant::now()) {
             self.summarize();
-        } else if self.summary_at.is_none() && self.unwritten.summarized() > self.summarized_told {
+        } else if self.summary_at.is_none() && self.books.unsummarized() > 0 {
             self.summary_at = Some(Instant::now() + SUMMARY);
         }
-        let found_full = self.unwritten.lost();
-        let lost = self.owed + found_full - std::mem::replace(&mut self.lost_told, found_full);
+        let lost = self.books.unwritten.say();
         if lost > 0 {
             let notice = Line::lost(Timestamp::now(), lost).format(self.format);
-            self.buffer.extend_from_slice(notice.as_bytes());
+            self.lines.push(&notice, Worth::Lost(lost));
         }
-        let buffer = std::mem::take(&mut self.buffer);
-        let (written, result) = self.write(&buffer);
-        let rest = buffer.get(written..).unwrap_or_default();
-        let unwritten = rest.iter().filter(|byte| **byte == b'\n').count() as u64;
-        // The notice is the last line: if it is not written, nothing has been made known.
-        self.owed = if unwritten > 0 && lost > 0 { lost + unwritten - 1 } else { unwritten };
-        match result {
-            Ok(()) if !buffer.is_empty() && std::mem::take(&mut self.failing) => {
+        let has_work = !self.lines.is_empty() || self.out.is_cut();
+        match self.out.write(&self.lines, &mut self.books) {
+            Ok(()) if has_work && std::mem::take(&mut self.failing) => {
                 tracing::warn!("the request log is being written again");
             }
             Ok(()) => {}
@@ -184,37 +267,13 @@ impl Writer {
             }
             Err(_) => {}
         }
-        self.buffer = buffer;
-        self.buffer.clear();
-    }
-
-    /// Writes as much of `lines` as can be; gives how many bytes that was.
-    fn write(&mut self, lines: &[u8]) -> (usize, io::Result<()>) {
-        let mut written = 0;
-        while let Some(rest) = lines.get(written..).filter(|rest| !rest.is_empty()) {
-            let result = if self.torn { self.out.write(b"\n") } else { self.out.write(rest) };
-            match result {
-                Ok(0) => return (written, Err(io::ErrorKind::WriteZero.into())),
-                Ok(_) if std::mem::take(&mut self.torn) => {}
-                Ok(count) => written += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    let last = written.checked_sub(1).and_then(|last| lines.get(last));
-                    self.torn |= last.is_some_and(|byte| *byte != b'\n');
-                    return (written, Err(error));
-                }
-            }
-        }
-        (written, self.out.flush())
+        self.lines.clear();
     }
 
     fn reopen(&mut self) {
         self.flush();
-        match open(&self.target) {
-            Ok(out) => {
-                self.out = out;
-                self.torn = false;
-            }
+        match Out::open(&self.target) {
+            Ok(out) => self.turn_to(out),
             Err(error) => {
                 let path = match &self.target {
                     LogTarget::File(path) => path.display().to_string(),
@@ -226,122 +285,23 @@ impl Writer {
             }
         }
     }
-}
 
-fn open(target: &LogTarget) -> io::Result<Box<dyn Write + Send>> {
-    Ok(match target {
-        LogTarget::Stdout => Box::new(io::stdout()),
-        LogTarget::File(path) => Box::new(open_file(path)?),
-    })
-}
-
-/// Opens a log for appending. A line that a crash has cut is ended first.
-fn open_file(path: &Path) -> io::Result<File> {
-    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-    if file.metadata()?.is_file() && file.seek(SeekFrom::End(0))? > 0 {
-        file.seek(SeekFrom::End(-1))?;
-        let mut last = [0];
-        file.read_exact(&mut last)?;
-        if last != *b"\n" {
-            file.write_all(b"\n")?;
-        }
-    }
-    Ok(file)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-    use std::sync::atomic::Ordering;
-
-    use super::*;
-
-    /// A disk with room for so many bytes.
-    #[derive(Clone, Default)]
-    struct Disk(Arc<Mutex<(Vec<u8>, usize)>>);
-
-    impl Write for Disk {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            let (content, room) = &mut *self.0.lock().unwrap();
-            let count = bytes.len().min(room.saturating_sub(content.len()));
-            content.extend_from_slice(&bytes[..count]);
-            if count == 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(count) }
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
+    pub(super) fn turn_to(&mut self, out: Out) {
+        // If it is the same file, the line that is cut is continued there.
+        if !(self.out.is_cut() && self.out.is_same(&out)) {
+            self.out.give_up(&mut self.books);
+            self.out = out;
         }
     }
 
-    fn writer(disk: &Disk) -> Writer {
-        Writer {
-            out: Box::new(disk.clone()),
-            target: LogTarget::Stdout,
-            format: LogFormat::Text,
-            buffer: Vec::new(),
-            unwritten: Arc::default(),
-            lost_told: 0,
-            summarized_told: 0,
-            summary_at: None,
-            owed: 0,
-            torn: false,
-            failing: false,
+    /// Writes all there is, and says what could not be written.
+    pub(super) fn end(&mut self) {
+        self.summarize();
+        self.flush();
+        self.out.give_up(&mut self.books);
+        let lost = self.books.unwritten.unsaid();
+        if lost > 0 {
+            tracing::error!("the last {lost} lines of the request log are lost");
         }
-    }
-
-    fn lines(disk: &Disk) -> Vec<String> {
-        let content = String::from_utf8(disk.0.lock().unwrap().0.clone()).unwrap();
-        content.lines().map(|line| line.split(' ').skip(1).collect::<Vec<_>>().join(" ")).collect()
-    }
-
-    #[test]
-    fn a_full_disk_loses_lines_and_the_log_says_how_many() {
-        let disk = Disk::default();
-        disk.0.lock().unwrap().1 = 16;
-        let mut writer = writer(&disk);
-        for _ in 0..3 {
-            writer.buffer.extend_from_slice(b"t one line\nt two line\n");
-            writer.flush();
-        }
-        assert_eq!(writer.owed, 5, "the first line was written whole, the second was cut");
-        disk.0.lock().unwrap().1 = 1 << 20;
-        writer.buffer.extend_from_slice(b"t three\n");
-        writer.flush();
-        assert_eq!(lines(&disk), ["one line", "two", "three", "kind=lost lines=5"]);
-        assert_eq!(writer.owed, 0);
-    }
-
-    #[test]
-    fn a_full_queue_loses_lines_and_the_log_says_how_many() {
-        let disk = Disk::default();
-        disk.0.lock().unwrap().1 = 1 << 20;
-        let mut writer = writer(&disk);
-        writer.unwritten.lost.store(7, Ordering::Relaxed);
-        writer.flush();
-        writer.flush();
-        assert_eq!(lines(&disk), ["kind=lost lines=7"]);
-        writer.unwritten.lost.store(9, Ordering::Relaxed);
-        writer.flush();
-        assert_eq!(lines(&disk)[1..], ["kind=lost lines=2"]);
-    }
-
-    #[test]
-    fn what_has_no_line_of_its_own_is_counted_when_the_second_is_over() {
-        let disk = Disk::default();
-        disk.0.lock().unwrap().1 = 1 << 20;
-        let mut writer = writer(&disk);
-        writer.unwritten.summarized.store(5, Ordering::Relaxed);
-        writer.flush();
-        let due = writer.summary_at.unwrap();
-        writer.unwritten.summarized.store(8, Ordering::Relaxed);
-        writer.flush();
-        assert_eq!((lines(&disk).len(), writer.summary_at), (0, Some(due)));
-        writer.summary_at = Some(Instant::now());
-        writer.flush();
-        assert_eq!(lines(&disk), ["kind=summary lines=8"]);
-        assert!(writer.summary_at.is_some_and(|at| at > due), "and looks again");
-        writer.summary_at = Some(Instant::now());
-        writer.flush();
-        assert_eq!((lines(&disk).len(), writer.summary_at), (1, None));
     }
 }

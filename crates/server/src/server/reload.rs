@@ -9,7 +9,6 @@ use super::Server;
 use super::workers::endpoint_config;
 use crate::config::{Config, ConfigError};
 use crate::preload::PreloadError;
-use crate::worker::Command;
 
 /// What a reload has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,10 +65,7 @@ impl Server {
         self.library.prepare(&config.rules).map_err(ReloadError::Thread)?;
         let count = self.workers.len();
         for (number, worker) in self.workers.iter().enumerate() {
-            let settings = endpoint_config(&config, Vec::new(), count, number);
-            // A worker that has ended needs no settings.
-            let _ = worker.commands.send(Command::Configure(Box::new(settings)));
-            worker.waker.wake();
+            worker.configure(endpoint_config(&config, Vec::new(), count, number));
         }
         let max_files = config.max_files;
         self.config.store(Arc::new(config));

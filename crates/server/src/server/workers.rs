@@ -3,8 +3,8 @@
 use std::collections::hash_map::RandomState;
 use std::convert::Infallible;
 use std::hash::BuildHasher;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -17,8 +17,9 @@ use crate::config::Config;
 use crate::faults::Faults;
 use crate::later::Answers;
 use crate::records::Records;
+use crate::request_log::LogSender;
 use crate::sockets::WorkerSockets;
-use crate::worker::{Broadcasts, Command, Parts, Unfinished, Worker};
+use crate::worker::{Broadcasts, Command, MAX_COMMANDS, Parts, Unfinished, Worker};
 
 /// One client address may have this part of all half-open sessions.
 const CLIENT_SHARE: usize = 4;
@@ -51,10 +52,26 @@ impl Drop for Running {
 }
 
 pub(super) struct WorkerHandle {
+    pub(super) settings: Arc<Mutex<Option<Box<memtftp_proto::Config>>>>,
     pub(super) commands: Sender<Command>,
     pub(super) waker: Waker,
     pub(super) alive: Arc<AtomicBool>,
     pub(super) thread: JoinHandle<()>,
+}
+
+impl WorkerHandle {
+    /// Gives the worker other settings. Never waits: a worker that does not get to it finds the last
+    /// that it was given.
+    pub(super) fn configure(&self, settings: memtftp_proto::Config) {
+        let mut slot = self.settings.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(Box::new(settings));
+        drop(slot);
+        // It looks there after any command, and a worker that has ended needs no settings.
+        if self.commands.len() < MAX_COMMANDS / 2 {
+            let _ = self.commands.try_send(Command::Configure);
+        }
+        self.waker.wake();
+    }
 }
 
 impl Server {
@@ -63,6 +80,7 @@ impl Server {
         sockets: Vec<WorkerSockets>,
         config: &Config,
         running: &Arc<Running>,
+        log: &LogSender,
     ) -> std::io::Result<()> {
         let count = sockets.len();
         let unfinished = Unfinished::new(count);
@@ -73,7 +91,7 @@ impl Server {
             let settings = endpoint_config(config, roles, count, number);
             let endpoint = Endpoint::new(settings, self.library.with_answers(answers));
             let faults = self.faults.clone().map(Faults::new);
-            let log = self.log_sender();
+            let log = log.clone();
             let (unfinished, broadcasts) = (unfinished.clone(), broadcasts(config, number));
             let parts = Parts { poller, resolutions, faults, log, unfinished, broadcasts };
             let worker = Worker::new(endpoint, sockets, parts)?;
@@ -92,7 +110,7 @@ fn spawn(
     running: Arc<Running>,
 ) -> std::io::Result<WorkerHandle> {
     let (worker, commands) = worker;
-    let (waker, alive) = (worker.waker(), worker.alive());
+    let (waker, alive, settings) = (worker.waker(), worker.alive(), worker.settings());
     let work = move || {
         let _running = running;
         if let Some(turn) = pin {
@@ -101,7 +119,7 @@ fn spawn(
         worker.run();
     };
     let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(work)?;
-    Ok(WorkerHandle { commands, waker, alive, thread })
+    Ok(WorkerHandle { settings, commands, waker, alive, thread })
 }
 
 /// Keeps this thread on one of the cores that the process may use.
