@@ -1,7 +1,7 @@
 //! Uploads are on disk before their client is told.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
 use testkit::{Client, Job, Packet, Raw, bytes, data, wrq};
 
@@ -88,4 +88,26 @@ fn an_upload_does_not_follow_a_link_out() {
     }
     assert_eq!(fs::read(&secret).unwrap(), b"outside");
     assert_eq!(fs::read_dir(disk.beside()).unwrap().count(), 1);
+}
+
+#[test]
+fn an_upload_keeps_the_rights_of_the_file_that_it_replaces() {
+    let disk = Disk::new();
+    let server = disk.serve(&["--umask", "022"]);
+    for (name, mode) in [("a", 0o640), ("b", 0o600), ("c", 0o666), ("d", 0o440)] {
+        disk.file(name, "old");
+        fs::set_permissions(disk.path(name), PermissionsExt::from_mode(mode)).unwrap();
+        put(&server, name, b"new").unwrap();
+        let found = fs::metadata(disk.path(name)).unwrap();
+        assert_eq!((disk.read(name), found.mode() & 0o7777), (b"new".to_vec(), mode), "{name}");
+    }
+    // A network test runs as root anyway: only root may give a file away.
+    disk.file("e", "old");
+    if chown(disk.path("e"), Some(12_345), Some(23_456)).is_ok() {
+        put(&server, "e", b"new").unwrap();
+        let found = fs::metadata(disk.path("e")).unwrap();
+        assert_eq!((found.uid(), found.gid()), (12_345, 23_456));
+    } else {
+        println!("NOT CHECKED: owner and group, which takes root");
+    }
 }

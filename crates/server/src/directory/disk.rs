@@ -173,6 +173,13 @@ impl Disk {
         Ok(above)
     }
 
+    /// Gives a file that is stored the rights of the one that has its name now.
+    fn give_rights(&self, stored: &Stored, name: &Name) -> Result<(), BackingError> {
+        let there = self.beneath(&self.root(), path_of(name), OFlags::PATH).ok().map(File::from);
+        let mode = Mode::from_raw_mode(0o666 & !self.config.umask);
+        Ok(stored.take_rights(there.as_ref(), mode)?)
+    }
+
     /// Removes a temporary file if no running server has it; true if so.
     fn remove_left(&self, path: &Path) -> Result<bool, BackingError> {
         let relative = path.strip_prefix(&self.path).unwrap_or(path);
@@ -272,9 +279,9 @@ impl Backing for Disk {
     }
 
     fn store(&self, name: &Name, bytes: &[u8]) -> Result<Stored, BackingError> {
-        let mode = Mode::from_raw_mode(0o666 & !self.config.umask);
-        let mut stored = Stored::create(self.directory_of(name)?, mode)?;
+        let mut stored = Stored::create(self.directory_of(name)?)?;
         stored.file.write_all(bytes)?;
+        self.give_rights(&stored, name)?;
         if self.config.durability == Durability::Fsync {
             stored.file.sync_all()?;
         }
@@ -287,6 +294,8 @@ impl Backing for Disk {
         name: &Name,
         existing: Existing,
     ) -> Result<About<Stamp>, BackingError> {
+        // They may have been changed while it was written.
+        self.give_rights(stored, name)?;
         stored.take_name(path_of(name).file_name().unwrap_or_default(), existing)?;
         let stamp = Stamp::of(&stored.file.metadata()?);
         let is_linked = has_links(&self.root(), name);

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use memtftp_rights::PRIVATE;
 use memtftp_store::Existing;
 use rustix::fs::{
     AtFlags, FlockOperation, Mode, OFlags, RenameFlags, fchmod, flock, linkat, openat,
@@ -32,19 +33,27 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// An empty file in a directory.
-    pub(super) fn create(directory: OwnedFd, mode: Mode) -> Result<Stored, Errno> {
+    /// Makes an empty file in a directory, which nobody else may read as long as it has no name.
+    pub(super) fn create(directory: OwnedFd) -> Result<Stored, Errno> {
         let (start, end) = TEMPORARY;
         let temporary = format!("{start}{:016x}{end}", RandomState::new().hash_one(()));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(PRIVATE);
         let file = File::from(openat(&directory, &temporary, flags, mode)?);
         let stored = Stored { directory, file, temporary, named: false };
         // What is not locked at the next start is nobody's. Where nothing can be locked, it is not
         // removed then.
         let _ = flock(&stored.file, FlockOperation::LockExclusive);
-        // The process may have a umask of its own, for its log.
-        fchmod(&stored.file, mode)?;
         Ok(stored)
+    }
+
+    /// Gives it the rights of the file that it is to replace; those of `mode` if there is none.
+    pub(super) fn take_rights(&self, replaced: Option<&File>, mode: Mode) -> std::io::Result<()> {
+        match replaced {
+            Some(old) => memtftp_rights::inherit(&self.file, old),
+            // The process may have a umask of its own, for its log.
+            None => Ok(fchmod(&self.file, mode)?),
+        }
     }
 
     /// Gives it its name in its directory, at one moment.
