@@ -47,11 +47,13 @@ pub trait Files {
     /// Publishes an upload, whole.
     fn commit(&mut self, id: SessionId, upload: Self::Upload) -> Answer<Self::Receipt>;
 
-    /// Nobody waits any more for a commit that was to be answered later: its client was told that it
-    /// failed, or has gone. An upload that is not published yet must not be, since the client may store
-    /// another one meanwhile. Also said of a commit that has just failed.
-    fn withdraw(&mut self, id: SessionId) {
+    /// Cancels a commit that was to be answered later: its client was told that it failed, or has gone.
+    ///
+    /// Returns true if the upload will not be published. Returns false if it is too late for that: it
+    /// is being published, and the answer to the commit still comes.
+    fn withdraw(&mut self, id: SessionId) -> bool {
         let _ = id;
+        true
     }
 }
 

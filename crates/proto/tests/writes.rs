@@ -260,6 +260,44 @@ fn a_commit_that_nobody_waits_for_any_more_is_withdrawn() {
 }
 
 #[test]
+fn an_upload_that_is_published_while_its_client_leaves_is_recorded_as_what_it_came_to() {
+    type End = fn(&mut Server);
+    let ends: [(End, &str, &str); 4] = [
+        (|server| drop(server.says(&error(0, "enough"))), "ok", "aborted"),
+        (|server| drop(server.request(&rrq("g", &[]))), "ok", "aborted"),
+        (|server| drop(server.run_until(60_001)), "refused", "refused"),
+        (|server| server.endpoint.shut_down(server.now), "shutdown", "shutdown"),
+    ];
+    for (end, if_stored, if_not) in ends {
+        for is_stored in [true, false] {
+            let mut server = Server::new();
+            server.endpoint.files().files.insert(b"g".to_vec(), Vec::new());
+            server.request(&wrq("f", &[]));
+            server.endpoint.files().later = true;
+            server.endpoint.files().publishing = true;
+            server.says(&data(1, b"abc"));
+            let (id, ..) = server.endpoint.files().pending.remove(0);
+            server.endpoint.files().later = false;
+            end(&mut server);
+            let is_down = if_stored == "shutdown";
+            assert_eq!(server.endpoint.poll_record().is_some(), is_down);
+            if is_down {
+                continue;
+            }
+            assert!(server.endpoint.live_sessions() > 0);
+            let refusal = Refusal::new(ErrorCode::FULL, "full");
+            let result = is_stored.then_some(Receipt).ok_or(refusal);
+            server.endpoint.resolve_commit(server.now, id, result);
+            let record = server.endpoint.poll_record().unwrap();
+            assert_eq!(record.outcome.name(), if is_stored { if_stored } else { if_not });
+            if let Outcome::Refused(refusal) = record.outcome {
+                assert_eq!(refusal.reason().ends_with("and the file was stored later"), is_stored);
+            }
+        }
+    }
+}
+
+#[test]
 fn an_upload_begun_later_absorbs_repeats() {
     let mut server = Server::new();
     server.endpoint.files().later = true;

@@ -399,9 +399,8 @@ impl Files for Library {
         Answer::Now(committed.map_err(|CommitError::Exists| already_exists()))
     }
 
-    fn withdraw(&mut self, id: SessionId) {
-        if let Some(answers) = &self.answers {
-            answers.end_commit(id);
-        }
+    fn withdraw(&mut self, id: SessionId) -> bool {
+        // Whoever stores ends it right before the file gets its name.
+        self.answers.as_ref().is_none_or(|answers| answers.end_commit(id))
     }
 }

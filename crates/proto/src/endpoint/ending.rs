@@ -35,11 +35,37 @@ impl<F: Files> Endpoint<F> {
             self.census.answered(record.peer.ip(), record.kind);
         }
         self.census.end(record.peer.ip(), record.kind);
-        self.leave(record);
-        if matches!(state, State::Committing(_)) && !is_complete {
-            self.files.withdraw(id);
+        let is_published =
+            matches!(state, State::Committing(_)) && !is_complete && !self.files.withdraw(id);
+        if is_published {
+            self.unsettled.insert(id, record);
+        } else {
+            self.leave(record);
         }
         Some(state)
+    }
+
+    /// Records an upload whose client had gone when it was published, now that the commit is answered.
+    pub(super) fn settle(&mut self, id: SessionId, is_stored: bool) {
+        let Some(mut record) = self.unsettled.remove(&id) else { return };
+        if is_stored {
+            record.outcome = match record.outcome {
+                // Its client was told so; the operator hears what came of it.
+                Outcome::Refused(refusal) => {
+                    let reason = format!("{}, and the file was stored later", refusal.reason());
+                    Outcome::Refused(refusal.because(reason))
+                }
+                _ => Outcome::Complete,
+            };
+        }
+        self.leave(record);
+    }
+
+    /// Records the uploads of which nobody will hear any more what came of them.
+    pub(super) fn settle_all(&mut self) {
+        for (_, record) in std::mem::take(&mut self.unsettled) {
+            self.leave(Record { outcome: Outcome::Shutdown, ..record });
+        }
     }
 
     pub(super) fn leave(&mut self, record: Record) {

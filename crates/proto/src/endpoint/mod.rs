@@ -12,7 +12,7 @@ mod table;
 mod transfer;
 mod transmit;
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use self::census::{Among, Census};
@@ -71,6 +71,9 @@ pub struct Endpoint<F: Files> {
     ready: VecDeque<SessionId>,
     controls: VecDeque<(Route, ControlPacket)>,
     records: VecDeque<Record>,
+    /// Records of uploads whose clients have gone while they were being published: what is true of
+    /// them is known when the commit is answered. No more than the storage publishes at a time.
+    unsettled: HashMap<SessionId, Record>,
     /// Committed uploads that are remembered, oldest first. Some are gone already.
     dallying: VecDeque<SessionId>,
     /// The same for all other finished sessions. Apart, so that no flood of requests makes a client
@@ -98,6 +101,7 @@ impl<F: Files> Endpoint<F> {
             ready: VecDeque::new(),
             controls: VecDeque::new(),
             records: VecDeque::new(),
+            unsettled: HashMap::new(),
             dallying: VecDeque::new(),
             closed: VecDeque::new(),
             stray_answers: PerSecond::default(),
@@ -186,6 +190,7 @@ impl<F: Files> Endpoint<F> {
             self.conclude(now, id, Outcome::Shutdown);
             self.forget(id);
         }
+        self.settle_all();
     }
 
     /// What to send next. Sessions take turns.
@@ -250,7 +255,7 @@ impl<F: Files> Endpoint<F> {
 
     /// Sessions whose outcome is not known yet.
     pub fn live_sessions(&self) -> usize {
-        self.census.live
+        self.census.live + self.unsettled.len()
     }
 
     /// Live sessions whose client has not answered our first packet yet.

@@ -116,7 +116,8 @@ impl<F: Files> Endpoint<F> {
         id: SessionId,
         result: Result<F::Receipt, Refusal>,
     ) {
-        let Some(session) = self.sessions.get(id) else { return };
+        self.settle(id, result.is_ok());
+        let Some(session) = self.sessions.get_mut(id) else { return };
         let State::Committing(receiver) = &session.state else { return };
         let Some(last) = receiver.finish() else { return };
         match result {
@@ -124,7 +125,11 @@ impl<F: Files> Endpoint<F> {
                 self.conclude(now, id, Outcome::Complete);
                 self.linger(now, id, State::Dallying(Dally::new(last, receipt)));
             }
-            Err(refusal) => self.refuse(now, id, refusal),
+            Err(refusal) => {
+                // It is answered, so there is nothing left to withdraw.
+                session.state = State::Opening;
+                self.refuse(now, id, refusal);
+            }
         }
     }
 }

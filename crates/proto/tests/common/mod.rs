@@ -28,6 +28,8 @@ pub struct Memory {
     pub pending: Vec<(SessionId, Vec<u8>, Vec<u8>)>,
     pub commits: usize,
     pub withdrawn: Vec<SessionId>,
+    /// Commits are being published, too late to be withdrawn.
+    pub publishing: bool,
     pub limits: Option<Limits>,
     pub unserved: Option<IpAddr>,
 }
@@ -96,8 +98,9 @@ impl Files for Memory {
         Answer::Now(Ok(Receipt))
     }
 
-    fn withdraw(&mut self, id: SessionId) {
+    fn withdraw(&mut self, id: SessionId) -> bool {
         self.withdrawn.push(id);
+        !self.publishing
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, select};
 use memtftp_proto::{ErrorCode, Refusal, RefusalReason};
-use memtftp_store::{Name, Version};
+use memtftp_store::{Name, Receipt, Version};
 
 use super::backing::{About, Backing, BackingError};
 use super::{Inner, Look, PATIENCE, QUIET};
@@ -248,18 +248,22 @@ impl<B: Backing> Inner<B> {
             if !answers.waits_for_commit(id) {
                 return Ok(None);
             }
-            let mut stored = self.backing.store(&name, version.as_ref())?;
+            let failed = |error: BackingError| not_stored(&name, &error);
+            let mut stored = self.backing.store(&name, version.as_ref()).map_err(failed)?;
             let _turn = self.turns.take(&name);
             // Its client may have been told otherwise meanwhile, and have stored another.
             if !answers.end_commit(id) {
                 return Ok(None);
             }
-            let about = self.backing.publish(&mut stored, &name, existing)?;
+            let about = self.backing.publish(&mut stored, &name, existing).map_err(failed)?;
             // Freed at the end: workers wait for what is held.
             let _older = self.store.open(&name);
             // It is found on disk by now, and what is in memory is another.
             let settled = self.backing.settle(&stored, &name);
-            settled.inspect_err(|_| drop(self.held().forget(&name)))?;
+            settled.map_err(|error| {
+                drop(self.held().forget(&name));
+                not_durable(&name, &error)
+            })?;
             version.leave_share();
             if !self.store.contains(&name) {
                 // Its bytes are there already.
@@ -271,7 +275,7 @@ impl<B: Backing> Inner<B> {
             self.arrivals.add(name.clone());
             Ok(Some(receipt))
         };
-        let result = stored().map_err(|error: BackingError| not_stored(&name, &error));
+        let result: Result<Option<Receipt>, Refusal> = stored();
         answers.end_commit(id);
         if let Some(result) = result.transpose() {
             answers.give(Resolution::Committed(id, result));
@@ -317,6 +321,12 @@ fn refusal(grant: &Grant, why: &NotLoaded) -> Refusal {
             Refusal::new(ErrorCode::UNDEFINED, text).counted_as(RefusalReason::Memory)
         }
     }
+}
+
+/// An upload that has its name, but could be lost with the machine.
+fn not_durable(name: &Name, error: &BackingError) -> Refusal {
+    let refusal = not_stored(name, error);
+    refusal.because(format!("{name} is stored and may be lost by a crash: {error}"))
 }
 
 fn not_stored(name: &Name, error: &BackingError) -> Refusal {
