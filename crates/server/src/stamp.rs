@@ -38,4 +38,12 @@ impl Stamp {
     pub(crate) fn age(&self) -> Option<Duration> {
         self.modified?.elapsed().ok()
     }
+
+    /// How long ago anything about it was changed, which nobody can set. A time in the future says nothing.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn unchanged_for(&self) -> Option<Duration> {
+        let (seconds, nanoseconds) = self.changed?;
+        let since_epoch = Duration::new(seconds.try_into().ok()?, nanoseconds.try_into().ok()?);
+        SystemTime::UNIX_EPOCH.checked_add(since_epoch)?.elapsed().ok()
+    }
 }

@@ -2,8 +2,9 @@
 //!
 //! A server with many clients on one socket needs two things the standard library does not give:
 //! many datagrams a system call, and the address a datagram was sent to, so that the reply can
-//! leave from that same address on a host that has several. This crate gives both, and nothing
-//! else: it knows no protocol, keeps no queue and starts no thread.
+//! leave from that same address on a host that has several. This crate gives both: it knows no
+//! protocol, keeps no queue and starts no thread. Besides that it has the one other system call that
+//! nobody wraps safely, [`writers`] on Linux.
 //!
 //! # Drive order
 //!
@@ -65,6 +66,8 @@ mod address;
 )]
 mod cmsg;
 #[cfg(any(target_os = "linux", target_os = "android"))]
+mod lease;
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod name;
@@ -80,6 +83,8 @@ mod socket;
 mod system;
 
 pub use address::Cast;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub use lease::{Writers, writers};
 pub use options::Buffers;
 pub use poller::{Poller, Ready, Waker};
 pub use recv::{Received, RecvBatch};

@@ -8,7 +8,7 @@ use crate::disks::Mount;
 use crate::{BINARY, Disk, get, put, refused, wait_until_gone, wait_until_served};
 
 /// A server to which the system tells of no change.
-fn unwatched(disk: &Disk, flags: &[&str]) -> Memtftp {
+pub(crate) fn unwatched(disk: &Disk, flags: &[&str]) -> Memtftp {
     let command = faulty(BINARY, &[("inotify_init1", "error=EMFILE")]);
     let served = disk.served();
     Memtftp::start(command, &[&["--dir", served.to_str().unwrap()], flags].concat())

@@ -12,6 +12,7 @@ mod names;
 mod reads;
 mod room;
 mod uploads;
+mod written;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

@@ -4,6 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use memtftp_store::{Existing, Name};
+pub(crate) use memtftp_udp::Writers;
 use thiserror::Error;
 
 /// A place where files are when they are not in memory, and before they are.
@@ -31,6 +32,9 @@ pub(crate) trait Backing: Send + Sync + 'static {
 
     /// What is known of a file that was found.
     fn about(&self, found: &Self::Found) -> About<Self::Mark>;
+
+    /// Whether anybody has a file open for writing that was found.
+    fn writers(&self, found: &Self::Found) -> Writers;
 
     /// Reads a file that was found: all of it, as it was then, or [`BackingError::Changing`].
     fn load(&self, found: Self::Found) -> Result<Vec<u8>, BackingError>;
@@ -86,6 +90,8 @@ pub(crate) struct About<M> {
     pub(crate) len: u64,
     /// How long ago it was written; nothing if that is not known.
     pub(crate) age: Option<Duration>,
+    /// How long nothing about it was changed; nothing if that is not known.
+    pub(crate) unchanged_for: Option<Duration>,
     /// Which file it is, if that is known.
     pub(crate) file: Option<FileId>,
     /// It has another name, and changes are told under that.

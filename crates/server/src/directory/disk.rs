@@ -13,13 +13,13 @@ use std::time::{Instant, SystemTime};
 
 use memtftp_store::{Existing, Name};
 use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, ResolveFlags, fchmod, flock, fsync, mkdirat, openat,
-    openat2, unlinkat,
+    AtFlags, FlockOperation, Mode, OFlags, ResolveFlags, fchmod, flock, fstatfs, fsync, mkdirat,
+    openat, openat2, unlinkat,
 };
 use rustix::io::Errno;
 use walkdir::WalkDir;
 
-use super::backing::{About, Backing, BackingError, Change};
+use super::backing::{About, Backing, BackingError, Change, Writers};
 use super::spelling;
 use super::temporary::{Stored, is_temporary};
 use super::watch::Watch;
@@ -238,8 +238,14 @@ impl Backing for Disk {
 
     fn about(&self, found: &Found) -> About<Stamp> {
         let Found { stamp, is_linked, looked, .. } = *found;
-        let (looked, age) = (Some(looked), stamp.age());
-        About { mark: stamp, len: stamp.len, age, file: stamp.file, is_linked, looked }
+        About { is_linked, looked: Some(looked), ..About::of(stamp) }
+    }
+
+    fn writers(&self, found: &Found) -> Writers {
+        match memtftp_udp::writers(&found.file) {
+            Writers::Some if is_remote(&found.file) => Writers::Unknown,
+            writers => writers,
+        }
     }
 
     fn load(&self, mut found: Found) -> Result<Vec<u8>, BackingError> {
@@ -299,9 +305,8 @@ impl Backing for Disk {
         stored.take_name(path_of(name).file_name().unwrap_or_default(), existing)?;
         let stamp = Stamp::of(&stored.file.metadata()?);
         let is_linked = has_links(&self.root(), name);
-        let (len, file) = (stamp.len, stamp.file);
         // The directory may have another name by now.
-        Ok(About { mark: stamp, len, age: None, file, is_linked, looked: None })
+        Ok(About { age: None, is_linked, looked: None, ..About::of(stamp) })
     }
 
     fn settle(&self, stored: &Stored, name: &Name) -> Result<(), BackingError> {
@@ -359,6 +364,28 @@ impl Backing for Disk {
         *self.tell.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&tell));
         Watch::start(&self.path, move |change| tell(change), before)
     }
+}
+
+impl About<Stamp> {
+    fn of(stamp: Stamp) -> About<Stamp> {
+        About {
+            mark: stamp,
+            len: stamp.len,
+            age: stamp.age(),
+            unchanged_for: stamp.unchanged_for(),
+            file: stamp.file,
+            is_linked: false,
+            looked: None,
+        }
+    }
+}
+
+/// Whether a file is on another machine: then ours does not know who writes to it.
+fn is_remote(file: &File) -> bool {
+    /// NFS, and the three of SMB (`linux/magic.h`).
+    const REMOTE: [u32; 4] = [0x6969, 0x517B, 0xFF53_4D42, 0xFE53_4D42];
+    // The type has another width on some machines, and these numbers fit the lower half of all.
+    fstatfs(file).is_ok_and(|system| REMOTE.contains(&(system.f_type as u32)))
 }
 
 fn open_root(path: &Path) -> io::Result<OwnedFd> {

@@ -6,14 +6,12 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 use memtftp_store::{CommitError, Name, Receipt, Store, Version, VersionMark};
 
+use super::OPEN_FOR;
 use super::backing::{About, FileId};
 use super::loads::Loads;
 use super::looks::Looks;
 use crate::arrivals::Arrivals;
 use crate::jobs::Waiter;
-
-/// A file that is written without being closed counts as being written for this long.
-const OPEN_FOR: Duration = Duration::from_secs(60);
 
 /// Files that leave memory at once: workers wait meanwhile.
 const AT_ONCE: usize = 32;

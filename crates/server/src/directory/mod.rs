@@ -54,6 +54,9 @@ const MAX_LOOKS: usize = 65_536;
 /// A file that was written less than this ago may not be complete.
 const QUIET: Duration = Duration::from_millis(300);
 
+/// A file that is open for writing counts as being written until it was left alone for this long.
+const OPEN_FOR: Duration = Duration::from_secs(60);
+
 /// How soon a file that is being written, or for which there is no room, is tried again.
 const AGAIN: Duration = Duration::from_millis(100);
 

@@ -139,7 +139,7 @@ impl<B: Backing> Inner<B> {
     /// A file that somebody writes in place is served as it was before.
     fn is_being_written_now(&self, name: &Name) -> bool {
         let found = self.backing.find(name);
-        found.is_ok_and(|found| self.is_being_written(name, &self.backing.about(&found)))
+        found.is_ok_and(|found| self.is_being_written(name, &found))
     }
 
     /// What is in memory may be all that is left of the file, if the error does not say that it is gone.

@@ -11,7 +11,7 @@ use memtftp_store::{Budget, Existing, Name, Store};
 use memtftp_udp::Poller;
 
 use super::Inner;
-use super::backing::{About, Backing, BackingError, Change};
+use super::backing::{About, Backing, BackingError, Change, Writers};
 use super::looks::LOOK_PATIENCE;
 use super::validate::LookQueue;
 use crate::arrivals::Arrivals;
@@ -55,8 +55,19 @@ impl Backing for Shelf {
     }
 
     fn about(&self, found: &u32) -> About<u32> {
-        let looked = Some(Instant::now());
-        About { mark: *found, len: 4, age: None, file: None, is_linked: false, looked }
+        About {
+            mark: *found,
+            len: 4,
+            age: None,
+            unchanged_for: None,
+            file: None,
+            is_linked: false,
+            looked: Some(Instant::now()),
+        }
+    }
+
+    fn writers(&self, _: &u32) -> Writers {
+        Writers::None
     }
 
     fn load(&self, found: u32) -> Result<Vec<u8>, BackingError> {

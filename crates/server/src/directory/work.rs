@@ -6,8 +6,8 @@ use crossbeam_channel::{Receiver, Sender, select};
 use memtftp_proto::{ErrorCode, Refusal, RefusalReason};
 use memtftp_store::{Name, Receipt, Version};
 
-use super::backing::{About, Backing, BackingError};
-use super::{Inner, Look, PATIENCE, QUIET};
+use super::backing::{Backing, BackingError, Writers};
+use super::{Inner, Look, OPEN_FOR, PATIENCE, QUIET};
 use crate::grant::Grant;
 use crate::jobs::{Begin, Commit, Waiter};
 use crate::later::Resolution;
@@ -176,7 +176,7 @@ impl<B: Backing> Inner<B> {
         }
         let found = self.backing.find(name)?;
         let about = self.backing.about(&found);
-        if about.age.is_some_and(|age| age < QUIET) || self.is_being_written(name, &about) {
+        if about.age.is_some_and(|age| age < QUIET) || self.is_being_written(name, &found) {
             return Err(BackingError::Changing.into());
         }
         if about.len > self.store.budget().limit() {
@@ -213,8 +213,17 @@ impl<B: Backing> Inner<B> {
         }
     }
 
-    pub(super) fn is_being_written(&self, name: &Name, about: &About<B::Mark>) -> bool {
-        self.held().is_being_written(name, about, Instant::now())
+    /// Whether somebody writes to a file in place and has not finished.
+    pub(super) fn is_being_written(&self, name: &Name, found: &B::Found) -> bool {
+        let about = self.backing.about(found);
+        match (self.backing.writers(found), about.unchanged_for) {
+            (Writers::None, _) => false,
+            // Open for ever, as some logs are, does not mean that it is never complete.
+            (Writers::Some, Some(unchanged_for)) => unchanged_for < OPEN_FOR,
+            (Writers::Some, None) | (Writers::Unknown, _) => {
+                self.held().is_being_written(name, &about, Instant::now())
+            }
+        }
     }
 
     fn begin(&self, begin: Begin) {
