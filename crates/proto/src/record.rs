@@ -105,6 +105,8 @@ pub struct Record {
     pub retransmissions: u32,
     /// Times the client repeated the request while it was served.
     pub repeats: u32,
+    /// The client answered our first packet: an OACK with an ACK or a block, a first block with its ACK.
+    pub answered: bool,
 }
 
 impl Record {

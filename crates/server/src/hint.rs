@@ -1,6 +1,6 @@
 //! What most likely went wrong with a request, judged from what its line in the request log says.
 
-use memtftp_proto::{Agreed, Kind, Outcome, Record, TftpOption};
+use memtftp_proto::{Agreed, Asked, Kind, Outcome, Record, TftpOption};
 
 use crate::ending::Ending;
 
@@ -36,12 +36,16 @@ pub enum Hint {
     ReplyLost,
     /// The client asked once and was never heard again.
     NoAnswer,
+    /// The client acknowledged its options, but no block.
+    NoBlock,
     /// The transfer ended where block numbers of 16 bits end.
     BlockLimit,
     /// The client refused the options that it was granted.
     OptionsRefused,
     /// The client fell silent in the middle of a file.
     WentSilent,
+    /// An upload ended with fewer bytes than the client had announced.
+    ShortUpload,
     /// The address of the client is not one that is served.
     NotServed,
     /// Too many transfers at once.
@@ -78,12 +82,14 @@ pub enum Hint {
 
 impl Hint {
     /// Every hint, the most serious first.
-    pub const ALL: [Hint; 21] = [
+    pub const ALL: [Hint; 23] = [
         Hint::ReplyLost,
         Hint::NoAnswer,
+        Hint::NoBlock,
         Hint::BlockLimit,
         Hint::OptionsRefused,
         Hint::WentSilent,
+        Hint::ShortUpload,
         Hint::NotServed,
         Hint::Busy,
         Hint::TooOften,
@@ -107,9 +113,11 @@ impl Hint {
         match self {
             Hint::ReplyLost => "reply-lost",
             Hint::NoAnswer => "no-answer",
+            Hint::NoBlock => "no-block",
             Hint::BlockLimit => "block-limit",
             Hint::OptionsRefused => "options-refused",
             Hint::WentSilent => "went-silent",
+            Hint::ShortUpload => "short-upload",
             Hint::NotServed => "not-served",
             Hint::Busy => "busy",
             Hint::TooOften => "too-often",
@@ -141,6 +149,11 @@ impl Hint {
                  wanted the size, or a firewall drops our replies (try --single-port), or the path \
                  drops large packets (try --max-blksize 1024)"
             }
+            Hint::NoBlock => {
+                "the client accepted the options that it was granted, but acknowledged no block: the \
+                 path drops large packets or their fragments (try --max-blksize 1024, then 512), or \
+                 the client was switched off just then"
+            }
             Hint::BlockLimit => {
                 "the client cannot count blocks beyond 65,535 (some: 32,767): let it ask for a \
                  larger blksize, or give it a smaller file"
@@ -153,6 +166,10 @@ impl Hint {
                 "the client fell silent in the middle of the file: it was switched off or reset, \
                  lost its link, or has a shorter patience than the network needs; look at its \
                  console"
+            }
+            Hint::ShortUpload => {
+                "the upload ended with fewer bytes than its client had announced (tsize), so what is \
+                 stored may be cut: compare it with the original, and send it again"
             }
             Hint::NotServed => "the client's network is not served: add it with --allow CIDR",
             Hint::Busy => {
@@ -222,6 +239,7 @@ impl Hint {
             Ending::Dropped if facts.reason == "not a request" => Some(Hint::NotARequest),
             Ending::Dropped if facts.reason == SERVICE_PORT => Some(Hint::ServicePort),
             Ending::Aborted | Ending::Timeout => of_failure(facts).or_else(|| of_progress(facts)),
+            Ending::Ok if facts.is_short() => Some(Hint::ShortUpload),
             Ending::Ok => of_progress(facts),
             Ending::Probe | Ending::Shutdown | Ending::Dropped => None,
         }
@@ -243,6 +261,12 @@ pub(crate) struct Facts<'a> {
     pub(crate) windowsize: u16,
     /// There was an OACK.
     pub(crate) has_options: bool,
+    /// The client answered our first packet.
+    pub(crate) answered: bool,
+    /// The size that was announced for an upload in octet mode, in bytes.
+    pub(crate) announced: Option<u64>,
+    /// Bytes that arrived at the other end.
+    pub(crate) bytes: u64,
     pub(crate) blocks: u64,
     pub(crate) retransmissions: u64,
     pub(crate) repeats: u64,
@@ -269,11 +293,26 @@ impl<'a> Facts<'a> {
             blksize: value(TftpOption::Blksize, 512),
             windowsize: value(TftpOption::Windowsize, 1),
             has_options: options().next().is_some(),
+            answered: record.answered,
+            announced: announced(record),
+            bytes: record.bytes,
             blocks: record.blocks,
             retransmissions: record.retransmissions.into(),
             repeats: record.repeats.into(),
         }
     }
+
+    /// Whether an upload ended before all the bytes came that its client had announced.
+    fn is_short(&self) -> bool {
+        self.announced.is_some_and(|announced| self.bytes < announced)
+    }
+}
+
+/// The size that was announced for an upload whose bytes travel as they are stored.
+fn announced(record: &Record) -> Option<u64> {
+    let request = record.parse_request().filter(|_| record.kind == Kind::Write)?;
+    let octet = request.mode.eq_ignore_ascii_case(b"octet");
+    Asked::new(request.options).value(TftpOption::Tsize).filter(|_| octet)
 }
 
 /// A refusal names the flag that would have allowed the request, if there is one.
@@ -314,6 +353,7 @@ fn of_failure(facts: &Facts<'_>) -> Option<Hint> {
     let behind = u64::from(facts.windowsize).min(MAX_BEHIND);
     let at_limit = |limit: &u64| (limit.saturating_sub(behind)..=limit + 1).contains(&facts.blocks);
     match facts.blocks {
+        0 if silent && facts.answered => Some(Hint::NoBlock),
         0 if silent && facts.repeats > 0 => Some(Hint::ReplyLost),
         0 if silent => Some(Hint::NoAnswer),
         0 if refuses_options => Some(Hint::OptionsRefused),

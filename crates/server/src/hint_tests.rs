@@ -10,6 +10,9 @@ fn read(ending: Ending, blocks: u64) -> Facts<'static> {
         blksize: 512,
         windowsize: 1,
         has_options: false,
+        answered: blocks > 0,
+        announced: None,
+        bytes: blocks * 512,
         blocks,
         retransmissions: 0,
         repeats: 0,
@@ -51,6 +54,25 @@ fn who_never_answers_does_not_hear_us_if_it_repeats_itself() {
     assert_eq!(Hint::of(&Facts { repeats: 2, ..silent }), Some(Hint::ReplyLost));
     assert_eq!(Hint::of(&read(Ending::Timeout, 7)), Some(Hint::WentSilent));
     assert_eq!(Hint::of(&read(Ending::Aborted, 0)), None);
+}
+
+#[test]
+fn who_acknowledged_the_options_has_answered() {
+    let silent = Facts { has_options: true, answered: true, ..read(Ending::Timeout, 0) };
+    assert_eq!(Hint::of(&silent), Some(Hint::NoBlock));
+    assert_eq!(Hint::of(&Facts { repeats: 2, ..silent }), Some(Hint::NoBlock));
+}
+
+#[test]
+fn an_upload_may_not_end_before_what_it_announced() {
+    let upload = |bytes, announced| {
+        Hint::of(&Facts { kind: Kind::Write, announced, bytes, ..read(Ending::Ok, 1) })
+    };
+    assert_eq!(upload(300, Some(30_000)), Some(Hint::ShortUpload));
+    assert_eq!(upload(0, Some(1)), Some(Hint::ShortUpload));
+    for announced in [None, Some(0), Some(299), Some(300)] {
+        assert_eq!(upload(300, announced), None, "{announced:?}");
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ fn record(bytes: u64) -> RequestRecord {
         duration: Duration::from_millis(12),
         retransmissions: 2,
         repeats: 1,
+        answered: true,
     };
     RequestRecord::new(Arc::new(record), Some("[::]:5000".parse().unwrap()))
 }

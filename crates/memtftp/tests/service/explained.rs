@@ -59,6 +59,23 @@ fn a_client_that_is_gone_at_once() {
     assert_explained(&server, 2, "no-answer", &["--single-port"]);
 }
 
+/// Its options came back; the first block, which is larger, did not arrive.
+#[test]
+fn a_client_that_gets_small_packets_only() {
+    let (server, mut client) = serve(&["--give-up", "1s"]);
+    client.ask(&rrq("file", &[("blksize", "900")]));
+    client.say(&ack(0));
+    assert_explained(&server, 2, "no-block", &["--max-blksize 1024"]);
+}
+
+#[test]
+fn an_upload_that_is_shorter_than_announced() {
+    let (server, mut client) = serve(&[]);
+    client.ask(&wrq("cut", &[("tsize", "30000")]));
+    assert_eq!(client.say(&data(1, &[7; 300])), Packet::Ack(1));
+    assert_explained(&server, 2, "short-upload", &["cut", "announced"]);
+}
+
 #[test]
 fn a_client_that_goes_in_the_middle() {
     let (server, mut client) = serve(&["--give-up", "1s"]);

@@ -128,6 +128,15 @@ impl<F: Files> Session<F> {
         }
     }
 
+    /// Whether the client has answered our first packet, of a session whose outcome is open.
+    fn is_proven(&self) -> bool {
+        match &self.state {
+            State::Sending(sender) => sender.is_proven(),
+            State::Receiving(receiver, _) | State::Committing(receiver) => receiver.is_proven(),
+            State::Opening | State::Dallying(_) | State::Closed => false,
+        }
+    }
+
     pub(super) fn record(&self, now: Time, outcome: Outcome) -> Record {
         let (blocks, bytes, retransmissions) = match &self.state {
             State::Sending(s) => (s.blocks(), s.bytes(), s.retransmissions()),
@@ -150,6 +159,7 @@ impl<F: Files> Session<F> {
             duration: now.since(self.started),
             retransmissions,
             repeats: self.repeats,
+            answered: self.is_proven(),
         }
     }
 }
@@ -176,6 +186,7 @@ pub(super) fn record_without_session(
         duration: Duration::ZERO,
         retransmissions: 0,
         repeats: 0,
+        answered: false,
     }
 }
 

@@ -69,6 +69,8 @@ pub struct LoggedRequest {
     /// What the client said in its ERROR.
     pub text: String,
     has_options: bool,
+    answered: bool,
+    announced: Option<u64>,
 }
 
 /// Why a line tells nothing. Nobody has to act: it is counted and passed over.
@@ -114,6 +116,9 @@ impl LoggedRequest {
             blksize: self.blksize,
             windowsize: self.windowsize,
             has_options: self.has_options,
+            answered: self.answered,
+            announced: self.announced,
+            bytes: self.bytes,
             blocks: self.blocks,
             retransmissions: self.retransmissions,
             repeats: self.repeats,
@@ -147,10 +152,10 @@ fn read(pairs: &Pairs<'_>) -> Option<LogLine> {
     }?;
     let granted = find("granted").unwrap_or_default();
     let option = |name: &str, without: u16| {
-        let mut pairs = granted.split(',').filter_map(|pair| pair.split_once(':'));
-        let value = pairs.find(|(key, _)| *key == name).and_then(|(_, value)| value.parse().ok());
+        let value = option_value(granted, name).and_then(|value| u16::try_from(value).ok());
         value.unwrap_or(without)
     };
+    let blocks = number("blocks")?;
     let millis: f64 = find("duration_ms").unwrap_or("0").parse().ok()?;
     Some(LogLine::Request(LoggedRequest {
         time,
@@ -161,7 +166,7 @@ fn read(pairs: &Pairs<'_>) -> Option<LogLine> {
         blksize: option("blksize", 512),
         windowsize: option("windowsize", 1),
         bytes: number("bytes")?,
-        blocks: number("blocks")?,
+        blocks,
         duration: Duration::try_from_secs_f64(millis / 1e3).ok()?,
         retransmissions: number("retransmissions")?,
         repeats: number("repeats")?,
@@ -169,7 +174,17 @@ fn read(pairs: &Pairs<'_>) -> Option<LogLine> {
         reason: text("reason"),
         text: text("text"),
         has_options: !granted.is_empty(),
+        answered: blocks > 0 || find("answered").is_some(),
+        announced: option_value(find("asked").unwrap_or_default(), "tsize")
+            .filter(|_| kind == Kind::Write && find("mode") == Some("octet")),
     }))
+}
+
+/// The number that an option has in `options`, written as `NAME:VALUE,NAME:VALUE`.
+fn option_value(options: &str, wanted: &str) -> Option<u64> {
+    let mut pairs = options.split(',').filter_map(|pair| pair.split_once(':'));
+    let (_, value) = pairs.find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+    value.parse().ok()
 }
 
 /// `key=value` pairs with one space between them.

@@ -114,6 +114,10 @@ impl Line {
         if record.kind == Kind::Unrecognized {
             return;
         }
+        // With blocks it goes without saying.
+        if record.answered && record.blocks == 0 {
+            self.text("answered", "yes");
+        }
         self.number("bytes", record.bytes);
         self.number("blocks", record.blocks);
         self.0.push(("duration_ms", Value::Millis(record.duration.as_secs_f64() * 1e3)));
@@ -229,6 +233,7 @@ pub(super) mod tests {
             duration: Duration::from_micros(12_345),
             retransmissions: 2,
             repeats: 1,
+            answered: true,
         }
     }
 
@@ -279,6 +284,33 @@ pub(super) mod tests {
                 assert_eq!(line.contains("hint"), hint.is_some(), "{line}");
                 assert!(hint.is_none_or(|hint| line.contains(hint.word())), "{line}");
             }
+        }
+    }
+
+    #[test]
+    fn what_was_announced_or_answered_is_read_back() {
+        let write = |mode: &str, tsize: &str| {
+            let request = format!("\0\x02f\0{mode}\0TSize\0{tsize}\0");
+            let record = record(Kind::Write, Outcome::Complete, request.as_bytes());
+            (record, (mode == "Octet" && tsize == "1235").then_some(Hint::ShortUpload))
+        };
+        let answered = |answered, hint| {
+            let record = record(Kind::Read, Outcome::TimedOut, READ);
+            (Record { answered, blocks: 0, bytes: 0, repeats: 0, ..record }, Some(hint))
+        };
+        for (record, hint) in [
+            write("Octet", "1235"),
+            write("Octet", "1234"),
+            write("netascii", "1235"),
+            answered(true, Hint::NoBlock),
+            answered(false, Hint::NoAnswer),
+        ] {
+            assert_eq!(Hint::of(&Facts::of(&record, "")), hint);
+            let line = line(&record, LogFormat::Text);
+            let Ok(LogLine::Request(read)) = LogLine::parse(line.trim_end()) else {
+                panic!("{line}")
+            };
+            assert_eq!(read.hint(), hint, "{line}");
         }
     }
 
