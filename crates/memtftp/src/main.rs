@@ -8,6 +8,7 @@ mod exit;
 mod interrupt;
 mod log;
 mod manual;
+mod messages;
 mod progress;
 mod serve;
 mod service;
@@ -20,7 +21,9 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::format;
 
 use crate::cli::{Cli, Command};
 use crate::exit::Failure;
@@ -46,6 +49,7 @@ fn run() -> Result<(), Failure> {
         Err(help) => return Ok(help.print().map_err(|error| error.to_string())?),
     };
     tracing_subscriber::fmt()
+        .fmt_fields(format::debug_fn(messages::write_field).delimited(" "))
         .with_max_level(level()?)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)

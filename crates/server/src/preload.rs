@@ -68,7 +68,7 @@ pub enum PreloadError {
 }
 
 /// The files below a directory that clients could ask for: their names, sorted, and where they are.
-/// Links are followed as long as they stay inside; devices, sockets and pipes are passed over with
+/// Links are followed as long as they stay inside, and once if they lead to a directory above; devices, sockets and pipes are passed over with
 /// a warning.
 ///
 /// # Errors
@@ -82,8 +82,14 @@ pub fn list_directory(directory: &Path) -> Result<Vec<(Name, PathBuf)>, PreloadE
     if !root.is_dir() {
         return Err(PreloadError::NotADirectory { path: directory.to_owned() });
     }
-    let mut files = Vec::new();
+    let (mut files, mut loops) = (Vec::new(), Vec::new());
     for entry in WalkDir::new(&root).follow_links(true).sort_by_file_name() {
+        if let Err(error) = &entry
+            && let (Some(link), Some(above)) = (error.path(), error.loop_ancestor())
+        {
+            loops.push((link.to_owned(), above.to_owned()));
+            continue;
+        }
         let entry = entry.map_err(|error| {
             let path = error.path().unwrap_or(directory).to_owned();
             PreloadError::Unreadable { path, source: error.into() }
@@ -101,7 +107,31 @@ pub fn list_directory(directory: &Path) -> Result<Vec<(Name, PathBuf)>, PreloadE
             tracing::warn!("{} is no regular file and is not served", path.display());
         }
     }
+    add_looped(&root, &mut files, &loops)?;
     Ok(files)
+}
+
+/// Adds the names that files have through links to a directory above, such as `tftpboot -> .`: once
+/// through each such link, since further rounds are names without end.
+fn add_looped(
+    root: &Path,
+    files: &mut Vec<(Name, PathBuf)>,
+    loops: &[(PathBuf, PathBuf)],
+) -> Result<(), PreloadError> {
+    let direct = files.len();
+    for (link, above) in loops {
+        for number in 0..direct {
+            let Some((_, path)) = files.get(number) else { break };
+            if let Ok(below) = path.strip_prefix(above)
+                && !path.starts_with(link)
+            {
+                let looped = (name_of(root, &link.join(below))?, path.clone());
+                files.push(looped);
+            }
+        }
+    }
+    files.sort();
+    Ok(())
 }
 
 fn name_of(root: &Path, path: &Path) -> Result<Name, PreloadError> {

@@ -1,11 +1,12 @@
 //! Names that the rules change, and other spellings.
 
 use std::fs::{self, File};
+use std::os::unix::fs::symlink;
 use std::time::SystemTime;
 
 use testkit::{Memtftp, Raw, rrq};
 
-use crate::{Disk, get, put, refused};
+use crate::{Disk, get, put, refused, wait_until_served};
 
 fn serve_by(disk: &Disk, rules: &str) -> Memtftp {
     let config = disk.beside().join("config.toml");
@@ -95,4 +96,39 @@ fn a_rewritten_name_that_is_not_found_is_named_in_the_log() {
     let log = server.stop();
     assert_eq!(log[0].get("reason"), "file not found: by the rules it is devices/startup");
     assert_eq!(log[0].get("file"), "startup-config");
+}
+
+#[test]
+fn an_absolute_link_that_stays_inside_is_followed() {
+    let disk = Disk::new();
+    disk.file("real/file", "content");
+    let (inside, outside) = (disk.served(), disk.beside());
+    fs::write(outside.join("secret"), "outside").unwrap();
+    symlink(inside.join("real/file"), disk.path("link")).unwrap();
+    symlink(inside.join("real"), disk.path("directory")).unwrap();
+    symlink(outside.join("secret"), disk.path("leaves")).unwrap();
+    symlink(&inside, disk.path("tftpboot")).unwrap();
+    let server = disk.serve(&[]);
+    for name in ["link", "directory/file", "tftpboot/real/file", "tftpboot/tftpboot/link"] {
+        assert_eq!(get(&server, name).unwrap(), b"content", "{name}");
+    }
+    assert_eq!(refused(get(&server, "leaves")).0, 2);
+    put(&server, "directory/new", b"new").unwrap();
+    assert_eq!(disk.read("real/new"), b"new");
+    fs::write(disk.path("real/file"), "other").unwrap();
+    wait_until_served(&server, "link", b"other");
+}
+
+#[test]
+fn a_name_on_disk_writes_no_line_of_its_own() {
+    let disk = Disk::new();
+    let forged = "2026-01-01T00:00:00Z ERROR all is lost";
+    disk.file(&format!("x\n{forged}\u{1b}[31m"), "x").file("there", "x");
+    let server = disk.serve(&[]);
+    get(&server, "there").unwrap();
+    server.wait_for_stderr("no client can ask");
+    let said = server.stderr();
+    assert!(!said.iter().any(|line| line.starts_with(forged)), "{said:?}");
+    let said = said.concat();
+    assert!(said.contains("x\\n2026") && !said.contains('\u{1b}'), "{said}");
 }

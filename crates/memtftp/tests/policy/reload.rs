@@ -8,7 +8,7 @@ use testkit::{Memtftp, Packet, Raw, Signal, ack, bytes, data, rrq, wait_for, wrq
 use crate::{Place, assert_refused};
 
 /// Reloads, and waits until that has been said as often as this.
-fn reload(server: &Memtftp, times: usize) -> String {
+pub(crate) fn reload(server: &Memtftp, times: usize) -> String {
     server.signal(Signal::HUP);
     wait_for("the end of the reload", || {
         let said = |line: &String| line.contains(" reloaded");

@@ -178,3 +178,20 @@ fn many_names_of_one_file_take_no_memory() {
     assert_eq!(client.get("real", &[]).unwrap(), b"both");
     assert!(client.get("by-hard-link", &[("blksize", "8192")]).unwrap() == megabyte);
 }
+
+#[test]
+fn a_link_to_its_own_directory_is_followed_once() {
+    let place = Place::new();
+    place.file("boot/file", "content").configure("preload = [\"FILES\"]\nmax-files = 10\n");
+    std::os::unix::fs::symlink(".", place.files().join("tftpboot")).unwrap();
+    std::os::unix::fs::symlink("..", place.files().join("boot/up")).unwrap();
+    let server = place.serve(&[]);
+    let mut client = Raw::new(server.address());
+    for name in ["boot/file", "tftpboot/boot/file", "boot/up/boot/file"] {
+        assert_eq!(client.get(name, &[]).unwrap(), b"content", "{name}");
+    }
+    assert_refused(client.get("tftpboot/tftpboot/boot/file", &[]), 1, "file not found");
+    place.file("boot/file", "again");
+    crate::reload::reload(&server, 1);
+    assert_eq!(client.get("tftpboot/boot/file", &[]).unwrap(), b"again");
+}

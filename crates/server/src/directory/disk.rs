@@ -118,7 +118,34 @@ impl Disk {
         (Arc::clone(&root), false)
     }
 
+    /// Opens a path below the root, and nothing else.
     fn beneath(&self, root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        match self.open_beneath(root, path, flags) {
+            // The system takes every absolute link for one that leads out.
+            Err(Errno::XDEV) => match self.without_links(path) {
+                Some(straight) => self.open_beneath(root, &straight, flags),
+                None => Err(Errno::XDEV),
+            },
+            opened => opened,
+        }
+    }
+
+    /// Returns the path below the root to which the links in `path` lead; `None` if they lead out.
+    fn without_links(&self, path: &Path) -> Option<PathBuf> {
+        let path = self.path.join(path);
+        let real = std::fs::canonicalize(&path).or_else(|error| {
+            // Of a file that is still to come, its directory decides.
+            let above = path.parent().filter(|_| std::fs::symlink_metadata(&path).is_err());
+            let (above, name) = above.zip(path.file_name()).ok_or(error)?;
+            Ok::<_, io::Error>(std::fs::canonicalize(above)?.join(name))
+        });
+        let real = real.ok()?;
+        let straight = real.strip_prefix(std::fs::canonicalize(&self.path).ok()?).ok()?;
+        let is_root = straight.as_os_str().is_empty();
+        Some(if is_root { PathBuf::from(".") } else { straight.to_owned() })
+    }
+
+    fn open_beneath(&self, root: &OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         let stay = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         let open = || openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), stay);
         let mut opened = open();
