@@ -18,7 +18,7 @@ pub(crate) fn write_field(
     for character in format!("{value:?}").chars() {
         match character {
             character if character.is_control() => {
-                write!(writer, "{}", character.escape_default())?
+                write!(writer, "{}", character.escape_default())?;
             }
             '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
                 write!(writer, "{}", character.escape_unicode())?;
