@@ -8,6 +8,7 @@ mod faults;
 mod foreign;
 mod fresh;
 mod leftovers;
+mod moved;
 mod names;
 mod reads;
 mod room;

@@ -1,6 +1,7 @@
 //! What stands behind the memory: all that is needed of it, and nothing about how it is done.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use memtftp_store::{Existing, Name};
@@ -124,6 +125,9 @@ pub(crate) enum Change {
 pub(crate) enum BackingError {
     #[error("there is no such file")]
     NotFound,
+    /// All of it is.
+    #[error("there is no directory at {}", _0.display())]
+    Gone(PathBuf),
     #[error("it exists")]
     Exists,
     #[error("its directory does not exist, see --create-dirs")]
@@ -133,6 +137,8 @@ pub(crate) enum BackingError {
     Unusable(&'static str),
     #[error("it is being written")]
     Changing,
+    #[error("its directory was renamed or replaced meanwhile")]
+    Moved,
     #[error("the disk is full")]
     Full,
     #[error("{0}")]

@@ -13,13 +13,14 @@ use std::time::{Instant, SystemTime};
 
 use memtftp_store::{Existing, Name};
 use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, ResolveFlags, fchmod, flock, fstatfs, fsync, mkdirat,
-    openat, openat2, unlinkat,
+    AtFlags, FlockOperation, Mode, OFlags, ResolveFlags, fchmod, flock, fstat, fstatfs, fsync,
+    mkdirat, openat, openat2, unlinkat,
 };
 use rustix::io::Errno;
 use walkdir::WalkDir;
 
 use super::backing::{About, Backing, BackingError, Change, Writers};
+use super::root::Root;
 use super::spelling;
 use super::temporary::{Stored, is_temporary};
 use super::watch::Watch;
@@ -59,10 +60,8 @@ type Tell = Arc<dyn Fn(Change) + Send + Sync>;
 
 /// A directory.
 pub(crate) struct Disk {
-    path: PathBuf,
+    root: Root,
     config: DirectoryConfig,
-    /// Opened again when another directory has taken the place of the first.
-    root: Mutex<Arc<OwnedFd>>,
     tell: Mutex<Option<Tell>>,
     started: SystemTime,
 }
@@ -80,42 +79,26 @@ impl Disk {
     /// Opens the directory.
     pub(crate) fn open(config: &DirectoryConfig) -> io::Result<Disk> {
         // As it was given: if it is a link, it may lead elsewhere later.
-        let path = std::path::absolute(&config.path)?;
-        let root = Mutex::new(Arc::new(open_root(&path)?));
+        let root = Root::open(std::path::absolute(&config.path)?)?;
         let (tell, started) = (Mutex::default(), SystemTime::now());
-        let disk = Disk { path, config: config.clone(), root, tell, started };
+        let disk = Disk { root, config: config.clone(), tell, started };
         // Older kernels cannot tell a name that leaves the directory.
-        match disk.beneath(&disk.root(), Path::new("."), OFlags::PATH) {
+        let root = disk.root().map_err(io::Error::other)?;
+        match disk.beneath(&root, Path::new("."), OFlags::PATH) {
             Ok(_) => Ok(disk),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The directory's descriptor; another if its path leads elsewhere by now.
-    fn root(&self) -> Arc<OwnedFd> {
-        let (root, is_another) = self.open_root_anew();
+    /// Returns the descriptor of the directory that is served at this moment.
+    fn root(&self) -> Result<Arc<OwnedFd>, BackingError> {
+        let (root, is_another) = self.root.current()?;
         // A renamed directory tells of itself, a mounted one does not.
         if is_another && let Some(tell) = &*self.tell.lock().unwrap_or_else(PoisonError::into_inner)
         {
             tell(Change::Lost);
         }
-        root
-    }
-
-    fn open_root_anew(&self) -> (Arc<OwnedFd>, bool) {
-        let mut root = self.root.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = |metadata: &std::fs::Metadata| (metadata.dev(), metadata.ino());
-        let held = root.try_clone().map(File::from).and_then(|file| file.metadata());
-        let there = std::fs::metadata(&self.path);
-        if let (Ok(held), Ok(there)) = (held, there)
-            && number(&held) != number(&there)
-            && let Ok(opened) = open_root(&self.path)
-        {
-            *root = Arc::new(opened);
-            tracing::info!("another directory is at {} now", self.path.display());
-            return (Arc::clone(&root), true);
-        }
-        (Arc::clone(&root), false)
+        Ok(root)
     }
 
     /// Opens a path below the root, and nothing else.
@@ -132,7 +115,7 @@ impl Disk {
 
     /// Returns the path below the root to which the links in `path` lead; `None` if they lead out.
     fn without_links(&self, path: &Path) -> Option<PathBuf> {
-        let path = self.path.join(path);
+        let path = self.root.path().join(path);
         let real = std::fs::canonicalize(&path).or_else(|error| {
             // Of a file that is still to come, its directory decides.
             let above = path.parent().filter(|_| std::fs::symlink_metadata(&path).is_err());
@@ -140,7 +123,7 @@ impl Disk {
             Ok::<_, io::Error>(std::fs::canonicalize(above)?.join(name))
         });
         let real = real.ok()?;
-        let straight = real.strip_prefix(std::fs::canonicalize(&self.path).ok()?).ok()?;
+        let straight = real.strip_prefix(std::fs::canonicalize(self.root.path()).ok()?).ok()?;
         let is_root = straight.as_os_str().is_empty();
         Some(if is_root { PathBuf::from(".") } else { straight.to_owned() })
     }
@@ -169,9 +152,7 @@ impl Disk {
     }
 
     fn directory_of(&self, name: &Name) -> Result<OwnedFd, BackingError> {
-        let parent = path_of(name).parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or(Path::new("."));
-        let root = self.root();
+        let (root, parent) = (self.root()?, parent_of(name));
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         match self.beneath(&root, parent, flags) {
             Err(Errno::NOENT) if self.config.create_dirs => self.create(&root, parent),
@@ -202,19 +183,35 @@ impl Disk {
 
     /// Gives a file that is stored the rights of the one that has its name now.
     fn give_rights(&self, stored: &Stored, name: &Name) -> Result<(), BackingError> {
-        let there = self.beneath(&self.root(), path_of(name), OFlags::PATH).ok().map(File::from);
+        let root = self.root()?;
+        let there = self.beneath(&root, path_of(name), OFlags::PATH).ok().map(File::from);
         let mode = Mode::from_raw_mode(0o666 & !self.config.umask);
         Ok(stored.take_rights(there.as_ref(), mode)?)
     }
 
+    /// Fails if the directory in which a file was stored is no longer the one of its name.
+    fn check_place(&self, stored: &Stored, name: &Name) -> Result<(), BackingError> {
+        let (root, flags) = (self.root()?, OFlags::PATH | OFlags::DIRECTORY);
+        let there = match self.beneath(&root, parent_of(name), flags) {
+            Err(Errno::NOENT | Errno::NOTDIR) => return Err(BackingError::Moved),
+            there => fstat(there?)?,
+        };
+        let stored_in = fstat(&stored.directory)?;
+        match (there.st_dev, there.st_ino) == (stored_in.st_dev, stored_in.st_ino) {
+            true => Ok(()),
+            false => Err(BackingError::Moved),
+        }
+    }
+
     /// Removes a temporary file if no running server has it; true if so.
     fn remove_left(&self, path: &Path) -> Result<bool, BackingError> {
-        let relative = path.strip_prefix(&self.path).unwrap_or(path);
+        let relative = path.strip_prefix(self.root.path()).unwrap_or(path);
         let (Some(parent), Some(name)) = (relative.parent(), relative.file_name()) else {
             return Ok(false);
         };
         let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        let directory = self.beneath(&self.root(), parent, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let root = self.root()?;
+        let directory = self.beneath(&root, parent, OFlags::RDONLY | OFlags::DIRECTORY)?;
         // What was there a moment ago may be something else by now.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(openat(&directory, name, flags, Mode::empty())?);
@@ -239,14 +236,14 @@ impl Backing for Disk {
     type Watch = Watch;
 
     fn title(&self) -> String {
-        self.path.display().to_string()
+        self.root.path().display().to_string()
     }
 
     fn find(&self, name: &Name) -> Result<Found, BackingError> {
         if is_reserved(name) {
             return Err(BackingError::NotFound);
         }
-        let (looked, root) = (Instant::now(), self.root());
+        let (looked, root) = (Instant::now(), self.root()?);
         // Opening a device may do something, so it is looked at first.
         self.look_below(&root, name)?;
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -260,7 +257,8 @@ impl Backing for Disk {
     }
 
     fn look(&self, name: &Name) -> Result<Stamp, BackingError> {
-        self.look_below(&self.root(), name)
+        let root = self.root()?;
+        self.look_below(&root, name)
     }
 
     fn about(&self, found: &Found) -> About<Stamp> {
@@ -289,12 +287,12 @@ impl Backing for Disk {
     }
 
     fn spelling(&self, name: &Name) -> Option<Name> {
-        let root = self.root();
+        let root = self.root().ok()?;
         spelling::find(name, |path| self.beneath(&root, path, OFlags::RDONLY | OFlags::DIRECTORY))
     }
 
     fn spelling_for_upload(&self, name: &Name) -> Option<Name> {
-        let (root, flags) = (self.root(), OFlags::RDONLY | OFlags::DIRECTORY);
+        let (root, flags) = (self.root().ok()?, OFlags::RDONLY | OFlags::DIRECTORY);
         spelling::find_place(name, |path| self.beneath(&root, path, flags))
     }
 
@@ -327,11 +325,14 @@ impl Backing for Disk {
         name: &Name,
         existing: Existing,
     ) -> Result<About<Stamp>, BackingError> {
+        self.check_place(stored, name)?;
         // They may have been changed while it was written.
         self.give_rights(stored, name)?;
         stored.take_name(path_of(name).file_name().unwrap_or_default(), existing)?;
+        // Since the look before.
+        self.check_place(stored, name)?;
         let stamp = Stamp::of(&stored.file.metadata()?);
-        let is_linked = has_links(&self.root(), name);
+        let is_linked = self.root().is_ok_and(|root| has_links(&root, name));
         // The directory may have another name by now.
         Ok(About { age: None, is_linked, looked: None, ..About::of(stamp) })
     }
@@ -343,7 +344,7 @@ impl Backing for Disk {
         fsync(&stored.directory)?;
         if self.config.create_dirs {
             // Any of those above may be new, and made by another upload that has not come so far.
-            let root = self.root();
+            let root = self.root()?;
             for above in path_of(name).ancestors().skip(2) {
                 let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
                 fsync(self.beneath(&root, above, OFlags::RDONLY | OFlags::DIRECTORY)?)?;
@@ -353,7 +354,7 @@ impl Backing for Disk {
     }
 
     fn clear(&self) {
-        for entry in WalkDir::new(&self.path).into_iter().flatten() {
+        for entry in WalkDir::new(self.root.path()).into_iter().flatten() {
             if !is_temporary(entry.file_name()) || !entry.file_type().is_file() {
                 continue;
             }
@@ -371,11 +372,12 @@ impl Backing for Disk {
     }
 
     fn names(&self) -> impl Iterator<Item = Name> {
-        let entries = WalkDir::new(&self.path).into_iter().flatten();
+        // Below it: it may be a link itself, which is no file.
+        let entries = WalkDir::new(self.root.path()).min_depth(1).into_iter().flatten();
         let files =
             entries.filter(|entry| !entry.file_type().is_dir() && !is_temporary(entry.file_name()));
         files.filter_map(|entry| {
-            let name = name_of(&self.path, entry.path());
+            let name = name_of(self.root.path(), entry.path());
             if name.is_none() {
                 tracing::warn!(
                     "{} cannot be served: no client can ask for such a name",
@@ -389,7 +391,7 @@ impl Backing for Disk {
     fn watch(&self, tell: impl Fn(Change) + Send + Sync + 'static, before: Option<Watch>) -> Watch {
         let tell: Tell = Arc::new(tell);
         *self.tell.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&tell));
-        Watch::start(&self.path, move |change| tell(change), before)
+        Watch::start(self.root.path(), move |change| tell(change), before)
     }
 }
 
@@ -415,11 +417,6 @@ fn is_remote(file: &File) -> bool {
     fstatfs(file).is_ok_and(|system| REMOTE.contains(&(system.f_type as u32)))
 }
 
-fn open_root(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path, flags, Mode::empty())?)
-}
-
 /// Whether a name leads to its file through links.
 fn has_links(root: &OwnedFd, name: &Name) -> bool {
     let straight = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
@@ -428,6 +425,12 @@ fn has_links(root: &OwnedFd, name: &Name) -> bool {
 
 fn path_of(name: &Name) -> &Path {
     Path::new(OsStr::from_bytes(name.as_bytes()))
+}
+
+/// The path of the directory that a name is in.
+fn parent_of(name: &Name) -> &Path {
+    let parent = path_of(name).parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
 }
 
 /// The name of a path below a directory.

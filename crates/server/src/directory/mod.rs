@@ -11,6 +11,7 @@ mod disk;
 mod held;
 mod loads;
 mod looks;
+mod root;
 mod spelling;
 mod temporary;
 mod turns;

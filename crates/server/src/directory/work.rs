@@ -310,6 +310,10 @@ fn refusal(grant: &Grant, why: &NotLoaded) -> Refusal {
     let name = grant.name();
     match why {
         NotLoaded::Backing(BackingError::NotFound) => not_found(grant),
+        NotLoaded::Backing(error @ BackingError::Gone(_)) => {
+            let refusal = Refusal::new(ErrorCode::NOT_FOUND, "file not found");
+            refusal.because(format!("{name} cannot be read: {error}"))
+        }
         NotLoaded::Backing(BackingError::Changing) => {
             let refusal =
                 Refusal::new(ErrorCode::UNDEFINED, "file is being written, try again later");
