@@ -158,7 +158,7 @@ fn find(plan: &Plan, direction: Direction, granted: &Granted) -> Result<Option<F
     let mut spelled = None;
     // Of two files of one name, that of the later directory is served.
     for directory in plan.preload.iter().rev() {
-        for (name, path) in list_directory(directory)? {
+        for (name, path) in list_directory(directory, &plan.config)? {
             let (wanted, path) = (&granted.name, Some(path));
             if name == *wanted {
                 return Ok(Some(Found { name, path }));
@@ -170,7 +170,7 @@ fn find(plan: &Plan, direction: Direction, granted: &Granted) -> Result<Option<F
     }
     let Some(directory) = &plan.config.directory else { return Ok(spelled) };
     let at = |name: &Name| directory.path.join(OsStr::from_bytes(name.as_bytes()));
-    let found = spelling_in_directory(directory, &granted.name, direction, granted.ignore_case)
+    let found = spelling_in_directory(&plan.config, &granted.name, direction, granted.ignore_case)
         .map_err(|source| CheckError::Directory { path: directory.path.clone(), source })?
         .map(|name| Found { path: Some(at(&name)).filter(|path| path.is_file()), name });
     Ok(match found {

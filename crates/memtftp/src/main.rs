@@ -13,6 +13,7 @@ mod progress;
 mod serve;
 mod service;
 mod settings;
+mod state;
 mod status;
 mod transfer;
 

@@ -1,11 +1,12 @@
 //! `memtftp serve`.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use memtftp_server::{ReloadError, Reloaded, Server, StartError};
+use memtftp_server::{LogTarget, ReloadError, Reloaded, Server, StartError};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use thiserror::Error;
@@ -14,6 +15,7 @@ use crate::banner;
 use crate::cli::ServeFlags;
 use crate::service::{self, Watchdog};
 use crate::settings::{Plan, SettingsError, plan};
+use crate::state;
 
 /// Why the server did not run. The text says what to type.
 #[derive(Debug, Error)]
@@ -26,6 +28,11 @@ pub(crate) enum ServeError {
         "what the service manager hands over cannot be used: {0}; give it ListenDatagram= alone"
     )]
     Inherited(#[source] io::Error),
+    #[error(
+        "cannot make the directory of the request log {}: {source}; choose another place with \
+         --request-log PATH", log.display()
+    )]
+    State { log: PathBuf, source: io::Error },
     #[error("cannot listen to signals: {0}")]
     Signals(#[from] io::Error),
 }
@@ -44,6 +51,12 @@ pub(crate) fn run(flags: ServeFlags) -> Result<(), ServeError> {
     let plan = read(&flags)?;
     // Before the start, so that no signal finds the process without its handlers.
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])?;
+    if plan.is_default_log
+        && let Some(LogTarget::File(log)) = plan.config.request_log.as_ref().map(|log| &log.target)
+    {
+        state::make_directory(log, plan.config.user.as_ref())
+            .map_err(|source| ServeError::State { log: log.clone(), source })?;
+    }
     let inherited = service::sockets().map_err(ServeError::Inherited)?;
     let given = inherited.len();
     let mut builder = Server::builder().config(plan.config).inherit(inherited);

@@ -145,6 +145,10 @@ pub struct Config {
     pub answer_broadcast: bool,
     /// The path of a Unix socket that tells how the server is doing; none without it.
     pub status_socket: Option<PathBuf>,
+    /// Files of the program around the server, such as its configuration, which no client may have,
+    /// whatever name or link in a directory leads to them. The request log and the status socket are
+    /// such files without being named here.
+    pub own_files: Vec<PathBuf>,
     /// Where each request leaves a line; nowhere without it.
     pub request_log: Option<RequestLogConfig>,
     /// Whom the whole process becomes once its ports are bound and its files loaded; nobody else
@@ -182,6 +186,7 @@ impl Default for Config {
             give_up: Duration::from_secs(60),
             answer_broadcast: false,
             status_socket: None,
+            own_files: Vec::new(),
             request_log: None,
             user: None,
         }
@@ -311,6 +316,7 @@ impl Config {
             status_socket: fixed.status_socket,
             user: fixed.user,
             request_log: fixed.request_log,
+            own_files: fixed.own_files,
             ..self
         };
         let kept = differs.into_iter().filter(|(_, differs)| *differs).map(|(flag, _)| flag);

@@ -3,8 +3,9 @@
 use memtftp_store::{Name, Store, Version};
 
 use crate::arrivals::Arrivals;
-use crate::config::DirectoryConfig;
+use crate::config::{Config, DirectoryConfig};
 use crate::jobs::{Begin, Busy, Commit, Waiter};
+use crate::own_files::OwnFiles;
 use crate::rules::Direction;
 
 /// There is none.
@@ -14,6 +15,7 @@ pub(crate) enum Directory {}
 impl Directory {
     pub(crate) fn start(
         _: &DirectoryConfig,
+        _: OwnFiles,
         _: usize,
         _: Store,
         _: Arrivals,
@@ -71,7 +73,7 @@ impl Directory {
 /// # Errors
 /// Always.
 pub fn spelling_in_directory(
-    _: &DirectoryConfig,
+    _: &Config,
     _: &Name,
     _: Direction,
     _: bool,

@@ -115,6 +115,7 @@ mod mailbox;
 mod missed;
 mod neighbours;
 mod outbox;
+mod own_files;
 mod preload;
 mod privileges;
 mod records;

@@ -8,7 +8,9 @@ use memtftp_store::{Name, NameError, Store, Version, VersionMark};
 use thiserror::Error;
 use walkdir::WalkDir;
 
+use crate::config::Config;
 use crate::directory::Directory;
+use crate::own_files::OwnFiles;
 use crate::stamp::Stamp;
 
 /// A directory cannot be loaded. The operator must act.
@@ -68,12 +70,19 @@ pub enum PreloadError {
 }
 
 /// The files below a directory that clients could ask for: their names, sorted, and where they are.
-/// Links are followed as long as they stay inside, and once if they lead to a directory above; devices, sockets and pipes are passed over with
-/// a warning.
+/// Links are followed as long as they stay inside, and once if they lead to a directory above; devices,
+/// sockets and pipes are passed over with a warning, and the server's own files without.
 ///
 /// # Errors
 /// The first file that could not be served.
-pub fn list_directory(directory: &Path) -> Result<Vec<(Name, PathBuf)>, PreloadError> {
+pub fn list_directory(
+    directory: &Path,
+    config: &Config,
+) -> Result<Vec<(Name, PathBuf)>, PreloadError> {
+    list_but(directory, &OwnFiles::of(config))
+}
+
+fn list_but(directory: &Path, own: &OwnFiles) -> Result<Vec<(Name, PathBuf)>, PreloadError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         move |source| PreloadError::Unreadable { path, source }
@@ -101,7 +110,9 @@ pub fn list_directory(directory: &Path) -> Result<Vec<(Name, PathBuf)>, PreloadE
             return Err(PreloadError::LeavesDirectory { path: path.to_owned() });
         }
         let kind = fs::metadata(path).map_err(unreadable(path))?;
-        if kind.is_file() {
+        if kind.is_file() && (own.is_own(&kind) || own.is_log_name(path)) {
+            tracing::info!("{} is the server's own and is not served", path.display());
+        } else if kind.is_file() {
             files.push((name_of(&root, path)?, path.to_owned()));
         } else if !kind.is_dir() {
             tracing::warn!("{} is no regular file and is not served", path.display());
@@ -172,11 +183,12 @@ impl Preloaded {
         directories: &[PathBuf],
         max_files: usize,
         behind: Option<&Directory>,
+        own: &OwnFiles,
     ) -> Result<Changes, PreloadError> {
         let mut found = BTreeMap::new();
         for directory in directories {
             // Of two files of one name, that of the later directory is served.
-            found.extend(list_directory(directory)?);
+            found.extend(list_but(directory, own)?);
             let fresh = found.keys().filter(|name| !store.contains(name)).count();
             // What is on disk, too, makes room.
             let leaving = behind.map_or(0, |b| b.count_but(|name| found.contains_key(name)));

@@ -140,6 +140,16 @@ mod imp {
             Ok(())
         }
 
+        /// Makes a file or directory that user's and that group's.
+        ///
+        /// # Errors
+        /// There is no such user or group, or the process may not give anything away.
+        pub fn give(&self, path: &std::path::Path) -> Result<(), PrivilegeError> {
+            let (uid, gid) = self.find()?;
+            std::os::unix::fs::chown(path, Some(uid.as_raw()), Some(gid.as_raw()))
+                .map_err(|error| self.failed(error))
+        }
+
         fn find(&self) -> Result<(Uid, Gid), PrivilegeError> {
             let name = || self.user.clone();
             let user = User::from_name(&self.user).map_err(|error| self.failed(error))?;
@@ -170,6 +180,14 @@ mod imp {
 #[cfg(not(target_os = "linux"))]
 impl RunAs {
     pub(crate) fn drop_privileges(&self) -> Result<(), PrivilegeError> {
+        Err(PrivilegeError::Unsupported { name: self.user.clone() })
+    }
+
+    /// Makes a file or directory that user's.
+    ///
+    /// # Errors
+    /// Always: it works on Linux only.
+    pub fn give(&self, _: &std::path::Path) -> Result<(), PrivilegeError> {
         Err(PrivilegeError::Unsupported { name: self.user.clone() })
     }
 }

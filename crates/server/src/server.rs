@@ -24,6 +24,7 @@ use crate::faults::Rules;
 use crate::inherited::Inherited;
 use crate::interfaces::Interfaces;
 use crate::library::Library;
+use crate::own_files::OwnFiles;
 use crate::preload::Preloaded;
 use crate::privileges::RunAs;
 use crate::records::Records;
@@ -57,6 +58,7 @@ pub struct Server {
     config: SharedConfig,
     library: Library,
     preloaded: Mutex<Preloaded>,
+    own: OwnFiles,
     directory: Option<Directory>,
     interfaces: Interfaces,
     arrivals: Arrivals,
@@ -97,7 +99,8 @@ impl Server {
         let sockets = sockets::bind(&config, count, inherited)?;
         let store = Store::new(Budget::new(config.memory));
         let mut preloaded = Preloaded::default();
-        let files = preloaded.read(&store, &preload, config.max_files, None)?;
+        let own = OwnFiles::of(&config);
+        let files = preloaded.read(&store, &preload, config.max_files, None, &own)?;
         preloaded.apply(&store, files, None);
         // What follows is opened by who has to open it again after a rotation and to remove it at the
         // end, and threads inherit what is left of the rights.
@@ -105,6 +108,7 @@ impl Server {
         #[cfg(unix)]
         let status_socket = config.status_socket.as_deref().map(StatusSocket::open).transpose()?;
         let log = config.request_log.as_ref().map(RequestLog::start).transpose()?;
+        own.note_log();
         let (log, sender) = log.map_or_else(|| (None, LogSender::none()), |(l, s)| (Some(l), s));
         let interfaces = Interfaces::read();
         let arrivals = Arrivals::default();
@@ -112,7 +116,8 @@ impl Server {
         let directory = config.directory.as_ref().map(|directory| {
             let unusable = |source| StartError::Directory { path: directory.path.clone(), source };
             let (store, arrivals) = (store.clone(), arrivals.clone());
-            Directory::start(directory, config.max_files, store, arrivals).map_err(unusable)
+            Directory::start(directory, own.clone(), config.max_files, store, arrivals)
+                .map_err(unusable)
         });
         let directory = directory.transpose()?;
         let library = Library::new(
@@ -139,6 +144,7 @@ impl Server {
             config: shared,
             library,
             preloaded: Mutex::new(preloaded),
+            own,
             directory,
             interfaces,
             arrivals,

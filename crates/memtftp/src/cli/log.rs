@@ -9,8 +9,9 @@ use jiff::{Span, SpanRelativeTo, Timestamp};
 /// Flags of `memtftp log`.
 #[derive(Debug, Args)]
 pub(crate) struct LogFlags {
-    /// Request logs, of either format; `-` is standard input, as in `zcat FILE.gz | memtftp log -`
-    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// Request logs, of either format; `-` is standard input, as in `zcat FILE.gz | memtftp log -`. Without
+    /// FILE: the log of a server without --request-log
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) files: Vec<PathBuf>,
 
     /// Pass over what is older: a time like 2026-11-20T08:00:00Z, or how long ago, like 1h or 2d

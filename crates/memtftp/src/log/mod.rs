@@ -15,6 +15,7 @@ use thiserror::Error;
 
 use crate::cli::LogFlags;
 use crate::log::summary::Summary;
+use crate::state;
 
 /// The longest line that is looked at, in bytes: several times the longest that a server writes.
 const MAX_LINE: u64 = 64 << 10;
@@ -31,7 +32,8 @@ pub(crate) enum LogError {
 /// Prints what the logs say.
 pub(crate) fn run(flags: &LogFlags) -> Result<(), LogError> {
     let mut summary = Summary::default();
-    for path in &flags.files {
+    let usual = [flags.files.is_empty().then(state::log_to_read)];
+    for path in flags.files.iter().chain(usual.iter().flatten()) {
         let unreadable = |source| LogError::Unreadable { path: path.clone(), source };
         let mut source = open(path).map_err(unreadable)?;
         read(&mut *source, path, flags.since, &mut summary).map_err(unreadable)?;

@@ -21,6 +21,7 @@ use thiserror::Error;
 use toml::Spanned;
 
 use crate::cli::of_service;
+use crate::state;
 
 pub(crate) use self::file::FileError;
 use self::file::Source;
@@ -29,9 +30,6 @@ use self::value::{
     Allow, DurabilityMode, Format, GsoMode, IoMode, Listen, PortRange, Size, Time, Umask,
     UploadsMode, User, some,
 };
-
-/// The request log without `--request-log`.
-const DEFAULT_LOG: &str = "memtftp-requests.log";
 
 /// How long transfers may go on after SIGTERM without `--drain`.
 const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
@@ -150,7 +148,8 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "TIME", help_heading = "Limits")]
     give_up: Option<Time>,
 
-    /// Where each request leaves a line; `-` is standard output [default: memtftp-requests.log]
+    /// Where each request leaves a line; `-` is standard output [default: requests.log in
+    /// /var/log/memtftp for root, else in ~/.local/state/memtftp]
     #[arg(long, value_name = "PATH", help_heading = "Request log")]
     request_log: Option<PathBuf>,
 
@@ -205,6 +204,8 @@ pub(crate) struct Settings {
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) config: Config,
+    /// The request log is where it is without being told, in a directory that may have to be made.
+    pub(crate) is_default_log: bool,
     pub(crate) preload: Vec<PathBuf>,
     pub(crate) drain: Duration,
     rules: Vec<Spanned<RuleEntry>>,
@@ -253,7 +254,7 @@ pub(crate) fn plan(flags: &Settings, file: Option<&Path>) -> Result<Plan, Settin
     let source = Source::read(path)?;
     let settings = flags.clone().over(source.settings()?);
     let rules = settings.rule.iter().map(Spanned::span).collect::<Vec<_>>();
-    settings.understand().map_err(|error| {
+    let mut plan = settings.understand().map_err(|error| {
         let place = match &error {
             SettingsError::Rule(RuleError::Rule { number, .. }) => {
                 rules.get(*number).map(|span| source.line_at(span.start))
@@ -264,7 +265,9 @@ pub(crate) fn plan(flags: &Settings, file: Option<&Path>) -> Result<Plan, Settin
             Some(place) => SettingsError::At { place, error: Box::new(error) },
             None => error,
         }
-    })
+    })?;
+    plan.config.own_files.push(path.to_owned());
+    Ok(plan)
 }
 
 impl Settings {
@@ -320,7 +323,7 @@ impl Settings {
 
     fn understand(self) -> Result<Plan, SettingsError> {
         let defaults = Config::default();
-        let directory = self.directory()?;
+        let (directory, is_default_log) = (self.directory()?, self.request_log.is_none());
         let rules = self.rule.iter().map(|rule| rule.get_ref().meaning()).collect();
         let aliases: Vec<_> = self.aliases.clone().into_iter().collect();
         let config = Config {
@@ -354,8 +357,9 @@ impl Settings {
             answer_broadcast: self.answer_broadcast.unwrap_or(defaults.answer_broadcast),
             status_socket: self.status_socket.or_else(of_service),
             give_up: self.give_up.map_or(defaults.give_up, |time| time.0),
+            own_files: Vec::new(),
             request_log: Some(RequestLogConfig {
-                target: match self.request_log.unwrap_or_else(|| DEFAULT_LOG.into()) {
+                target: match self.request_log.unwrap_or_else(state::default_log) {
                     path if path.as_os_str() == "-" => LogTarget::Stdout,
                     path => LogTarget::File(path),
                 },
@@ -365,6 +369,7 @@ impl Settings {
         config.check()?;
         Ok(Plan {
             config,
+            is_default_log,
             preload: self.preload.unwrap_or_default(),
             drain: self.drain.map_or(DEFAULT_DRAIN, |time| time.0),
             rules: self.rule,

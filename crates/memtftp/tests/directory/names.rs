@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::time::SystemTime;
 
-use testkit::{Memtftp, Raw, rrq};
+use testkit::{Memtftp, Raw, rrq, wait_for};
 
 use crate::{Disk, get, put, refused, wait_until_served};
 
@@ -131,4 +131,38 @@ fn a_name_on_disk_writes_no_line_of_its_own() {
     assert!(!said.iter().any(|line| line.starts_with(forged)), "{said:?}");
     let said = said.concat();
     assert!(said.contains("x\\n2026") && !said.contains('\u{1b}'), "{said}");
+}
+
+/// A client must neither read who asks for what nor put an end to the log.
+#[test]
+fn the_log_and_the_configuration_are_nobodys_whatever_name_leads_to_them() {
+    let disk = Disk::new();
+    let (log, config) = (disk.path("requests.log"), disk.path("memtftp.toml"));
+    disk.file("memtftp.toml", "uploads = 'replace'\n")
+        .file("requests.log.1", "rotated before")
+        .file("boot", "x");
+    fs::write(&log, "of the last run\n").unwrap();
+    symlink("requests.log", disk.path("link")).unwrap();
+    fs::hard_link(&log, disk.path("hard")).unwrap();
+    fs::hard_link(&config, disk.path("settings")).unwrap();
+    let (config, log_path) = (config.to_str().unwrap(), log.to_str().unwrap());
+    let server = disk.serve(&["--config", config, "--request-log", log_path]);
+    assert_eq!(get(&server, "boot").unwrap(), b"x");
+    let mut own =
+        vec!["requests.log", "requests.log.1", "link", "hard", "memtftp.toml", "settings"];
+    let check = |own: &[&str]| {
+        for name in own {
+            assert_eq!(refused(get(&server, name)).0, 2, "{name}");
+            assert_eq!(refused(put(&server, name, b"mine")).0, 2, "{name}");
+        }
+    };
+    check(&own);
+    assert_eq!(refused(put(&server, "requests.log.2.gz", b"mine")).0, 2);
+    // Rotated under a name that tells nothing.
+    fs::rename(&log, disk.path("moved")).unwrap();
+    server.signal(testkit::Signal::HUP);
+    wait_for("the new log", || log.exists().then_some(()));
+    own.push("moved");
+    check(&own);
+    assert!(fs::read_to_string(disk.path("moved")).unwrap().contains("file=boot"));
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
 use testkit::{Line, Raw, Signal, ack, error, read_log, request, rrq, wait_for, wrq};
 
@@ -214,4 +216,29 @@ fn a_log_that_cannot_be_written_is_told_and_the_server_goes_on() {
     let told = server.wait_for_stderr("cannot write the request log");
     assert!(told.contains("No space left"), "{told}");
     assert_eq!(client.get("file", &[]).unwrap(), b"x");
+}
+
+#[test]
+fn without_a_place_of_its_own_it_is_in_the_state_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().join("state");
+    fs::create_dir(&state).unwrap();
+    fs::set_permissions(&state, fs::Permissions::from_mode(0o777)).unwrap();
+    let program = testkit::unprivileged(crate::BINARY, directory.path());
+    let command = |arguments: &[&str]| {
+        let mut command = Command::new(program.get_program());
+        command.args(program.get_args()).args(arguments).current_dir(directory.path());
+        command.env("XDG_STATE_HOME", &state).stdin(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let mut server = command(&["serve", "--listen", "127.0.0.1:0"]).spawn().unwrap();
+    let log = state.join("memtftp/requests.log");
+    wait_for("the log", || log.exists().then_some(()));
+    let made = fs::metadata(log.parent().unwrap()).unwrap().permissions().mode();
+    assert_eq!(made & 0o777, 0o750);
+    testkit::signal(&server, Signal::TERM);
+    assert!(server.wait().unwrap().success());
+    let said = command(&["log"]).output().unwrap();
+    assert!(said.status.success(), "{said:?}");
+    assert_eq!(String::from_utf8(said.stdout).unwrap(), "no request\n");
 }

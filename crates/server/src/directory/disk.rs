@@ -25,6 +25,7 @@ use super::spelling;
 use super::temporary::{Stored, is_temporary};
 use super::watch::Watch;
 use crate::config::{DirectoryConfig, Durability};
+use crate::own_files::OwnFiles;
 use crate::stamp::Stamp;
 
 impl From<Errno> for BackingError {
@@ -50,6 +51,7 @@ impl From<io::Error> for BackingError {
 }
 
 const LEAVES: &str = "a link leads out of the directory";
+const OWN: &str = "it is a file of the server itself";
 const NOT_REGULAR: &str = "it is no regular file";
 
 /// How often a name is looked up again that the system could not tell to stay inside.
@@ -62,6 +64,7 @@ type Tell = Arc<dyn Fn(Change) + Send + Sync>;
 pub(crate) struct Disk {
     root: Root,
     config: DirectoryConfig,
+    own: OwnFiles,
     tell: Mutex<Option<Tell>>,
     started: SystemTime,
 }
@@ -77,11 +80,11 @@ pub(crate) struct Found {
 
 impl Disk {
     /// Opens the directory.
-    pub(crate) fn open(config: &DirectoryConfig) -> io::Result<Disk> {
+    pub(crate) fn open(config: &DirectoryConfig, own: OwnFiles) -> io::Result<Disk> {
         // As it was given: if it is a link, it may lead elsewhere later.
         let root = Root::open(std::path::absolute(&config.path)?)?;
         let (tell, started) = (Mutex::default(), SystemTime::now());
-        let disk = Disk { root, config: config.clone(), tell, started };
+        let disk = Disk { root, config: config.clone(), own, tell, started };
         // Older kernels cannot tell a name that leaves the directory.
         let root = disk.root().map_err(io::Error::other)?;
         match disk.beneath(&root, Path::new("."), OFlags::PATH) {
@@ -146,6 +149,7 @@ impl Disk {
         let there = File::from(self.beneath(root, path_of(name), OFlags::PATH)?);
         let metadata = there.metadata()?;
         match metadata.is_file() {
+            true if self.own.is_own(&metadata) => Err(BackingError::Unusable(OWN)),
             true => Ok(Stamp::of(&metadata)),
             false => Err(BackingError::Unusable(NOT_REGULAR)),
         }
@@ -185,6 +189,11 @@ impl Disk {
     fn give_rights(&self, stored: &Stored, name: &Name) -> Result<(), BackingError> {
         let root = self.root()?;
         let there = self.beneath(&root, path_of(name), OFlags::PATH).ok().map(File::from);
+        if let Some(there) = &there
+            && self.own.is_own(&there.metadata()?)
+        {
+            return Err(BackingError::Unusable(OWN));
+        }
         let mode = Mode::from_raw_mode(0o666 & !self.config.umask);
         Ok(stored.take_rights(there.as_ref(), mode)?)
     }
@@ -242,6 +251,9 @@ impl Backing for Disk {
     fn find(&self, name: &Name) -> Result<Found, BackingError> {
         if is_reserved(name) {
             return Err(BackingError::NotFound);
+        }
+        if self.own.is_log_name(&self.root.path().join(path_of(name))) {
+            return Err(BackingError::Unusable(OWN));
         }
         let (looked, root) = (Instant::now(), self.root()?);
         // Opening a device may do something, so it is looked at first.

@@ -35,10 +35,11 @@ use self::held::{Freshness, Held};
 use self::turns::Turns;
 use self::validate::LookQueue;
 use crate::arrivals::Arrivals;
-use crate::config::DirectoryConfig;
+use crate::config::{Config, DirectoryConfig};
 use crate::jobs::{Begin, Busy, Commit, Waiter};
 use crate::later::Resolution;
 use crate::mailbox::Mailbox;
+use crate::own_files::OwnFiles;
 use crate::rules::Direction;
 
 /// Threads that load files, as many that store them, and as many that look whether files have changed: a
@@ -130,12 +131,13 @@ impl Directory {
     /// Opens a directory and starts its threads.
     pub(crate) fn start(
         config: &DirectoryConfig,
+        own: OwnFiles,
         max_files: usize,
         store: Store,
         arrivals: Arrivals,
     ) -> std::io::Result<Directory> {
         let (wake, woken) = crossbeam_channel::bounded(1);
-        let inner = Inner::new(Disk::open(config)?, max_files, store, arrivals, wake);
+        let inner = Inner::new(Disk::open(config, own)?, max_files, store, arrivals, wake);
         let (names, to_look_at) = crossbeam_channel::bounded(MAX_LOOKS);
         let (timer, to_time) = crossbeam_channel::bounded(1);
         let looks = LookQueue { names, timer };
@@ -298,12 +300,13 @@ impl<B: Backing> Inner<B> {
 /// # Errors
 /// The directory cannot be opened.
 pub fn spelling_in_directory(
-    config: &DirectoryConfig,
+    config: &Config,
     name: &Name,
     direction: Direction,
     ignore_case: bool,
 ) -> std::io::Result<Option<Name>> {
-    let disk = Disk::open(config)?;
+    let Some(directory) = &config.directory else { return Ok(None) };
+    let disk = Disk::open(directory, OwnFiles::of(config))?;
     if disk.find(name).is_ok() {
         return Ok(Some(name.clone()));
     }

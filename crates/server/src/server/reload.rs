@@ -61,7 +61,8 @@ impl Server {
         let mut preloaded = self.preloaded.lock().unwrap_or_else(PoisonError::into_inner);
         let (config, kept) = config.keeping_fixed(&self.config.load());
         let directory = self.directory.as_ref();
-        let files = preloaded.read(&self.store, directories, config.max_files, directory)?;
+        let files =
+            preloaded.read(&self.store, directories, config.max_files, directory, &self.own)?;
         self.library.prepare(&config.rules).map_err(ReloadError::Thread)?;
         let count = self.workers.len();
         for (number, worker) in self.workers.iter().enumerate() {
