@@ -117,8 +117,8 @@ pub struct Config {
     /// How long a finished session is remembered at least, so that a repeated last block is
     /// acknowledged again and late packets are not mistaken for strangers.
     pub linger: Duration,
-    /// Committed uploads that are remembered, and as many other finished sessions; over it the
-    /// oldest of the kind is forgotten.
+    /// Committed uploads that are remembered, as many other finished sessions whose client had answered,
+    /// and as many whose client had not; over it the oldest of the kind is forgotten.
     pub max_lingering: usize,
     /// Answers to strangers, a second: packets of unknown transfers (RFC 1350: ERROR 5) and clients
     /// that are not served. Over it: silence.

@@ -21,6 +21,9 @@ pub enum DropReason {
     /// A request whose client had not answered yet when its place was needed for a new one, at any
     /// limit on sessions ([`Config::max_half_open`](crate::Config::max_half_open)).
     HalfOpen,
+    /// A request in the name of a client that went on with the transfer that it has on the only port of
+    /// ours for both: it was forged, or late.
+    Contradicted,
     /// A packet of no transfer that we know, and an answer was not due or too many were.
     Stray,
     /// A packet of a running transfer that means nothing to it.
@@ -33,13 +36,14 @@ pub enum DropReason {
 
 impl DropReason {
     /// Every reason, in the order of [`Counters`].
-    pub const ALL: [DropReason; 10] = [
+    pub const ALL: [DropReason; 11] = [
         DropReason::NotARequest,
         DropReason::NotDirected,
         DropReason::ServicePort,
         DropReason::NotServed,
         DropReason::ClientRequests,
         DropReason::HalfOpen,
+        DropReason::Contradicted,
         DropReason::Stray,
         DropReason::OutOfPlace,
         DropReason::Late,
@@ -55,6 +59,7 @@ impl DropReason {
             DropReason::NotServed => "not_served",
             DropReason::ClientRequests => "max_client_requests",
             DropReason::HalfOpen => "max_half_open",
+            DropReason::Contradicted => "contradicted",
             DropReason::Stray => "stray",
             DropReason::OutOfPlace => "out_of_place",
             DropReason::Late => "late",

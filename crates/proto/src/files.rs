@@ -13,8 +13,8 @@ use crate::route::SessionId;
 /// repeats of the request are absorbed, and the driver calls the endpoint's `resolve_*` when the
 /// answer is known.
 pub trait Files {
-    /// An immutable file, kept as it was when it was opened.
-    type Content: AsRef<[u8]>;
+    /// An immutable file, kept as it was when it was opened. A clone is the same file, not a copy.
+    type Content: AsRef<[u8]> + Clone;
     /// The private bytes of a file that is arriving. Dropping it abandons the upload.
     type Upload;
     /// Proof that an upload was committed.

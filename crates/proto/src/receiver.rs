@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::block::{BlockIndex, widen};
+use crate::block::{BlockIndex, on_the_wire, widen};
 use crate::config::{Patience, Timing};
 use crate::control::ControlPacket;
 use crate::negotiate::Agreed;
@@ -143,13 +143,17 @@ impl Receiver {
         payload: &[u8],
         store: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<Verdict, E> {
-        if payload.len() > usize::from(self.blksize) {
-            return Ok(Verdict::TooLong);
-        }
         let index = widen(block, self.expected);
         if self.complete || index != Some(self.expected) {
-            self.note_out_of_order(now, index);
+            // Before the first block only others of the first window are of this transfer. Any other
+            // is a late one of the transfer before, and says nothing of our OACK.
+            if self.is_proven() || self.is_in_window(block, payload) {
+                self.note_out_of_order(now, index);
+            }
             return Ok(Verdict::OutOfOrder);
+        }
+        if payload.len() > usize::from(self.blksize) {
+            return Ok(Verdict::TooLong);
         }
         let last = payload.len() < usize::from(self.blksize);
         self.decode(payload, last, store)?;
@@ -188,7 +192,7 @@ impl Receiver {
     /// A block that is not the one wanted. The first of a burst counts: a missing block makes all
     /// behind it wrong, and an old one shows where the sender's window has started over.
     fn note_out_of_order(&mut self, now: Time, index: Option<BlockIndex>) {
-        // Any block proves that the sender has our OACK, so what it needs is ACK 0.
+        // A block of the first window proves that the sender has our OACK, so what it needs is ACK 0.
         (self.opening, self.awaiting_first) = (false, false);
         let begins = self.out_of_order.begins(index);
         let Some(index) = index.filter(|_| begins && !self.complete) else { return };
@@ -257,6 +261,28 @@ impl Receiver {
     /// Whether the peer has sent a block.
     pub fn is_proven(&self) -> bool {
         self.expected > 1
+    }
+
+    /// Whether a DATA packet is of the window that is wanted.
+    pub(crate) fn is_in_window(&self, block: u16, payload: &[u8]) -> bool {
+        let window = self.expected..self.expected + u64::from(self.windowsize);
+        let index = widen(block, self.expected);
+        payload.len() <= usize::from(self.blksize)
+            && index.is_some_and(|index| window.contains(&index))
+    }
+
+    /// Whether the ACK of what was taken so far travels as that of block 0.
+    pub(crate) fn passes_for_first(&self) -> bool {
+        on_the_wire(self.expected - 1) == 0
+    }
+
+    /// Whether a DATA packet is of that window or repeats one of the window before.
+    pub(crate) fn is_near(&self, block: u16, payload: &[u8]) -> bool {
+        let before = widen(block, self.expected).is_some_and(|index| {
+            (1..self.expected).contains(&index)
+                && index + u64::from(self.windowsize) >= self.expected
+        });
+        self.is_in_window(block, payload) || before
     }
 
     /// When the peer last moved the transfer on; at first, when it began.

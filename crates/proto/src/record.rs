@@ -40,7 +40,8 @@ pub enum Outcome {
         /// The client's text, cut to 128 bytes; any bytes.
         text: Vec<u8>,
     },
-    /// The client sent a new request from the same port, so it has given this one up.
+    /// The client sent a new request from the same port and has answered that, or had not answered
+    /// this one: it has given it up.
     Superseded,
     /// The client fell silent.
     TimedOut,

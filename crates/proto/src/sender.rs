@@ -177,7 +177,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
             return self.handle_opening_ack(now, block);
         }
         // Only blocks that were sent and are not acknowledged yet can be meant.
-        let index = self.acked + u64::from(block.wrapping_sub(on_the_wire(self.acked)));
+        let index = self.index_of(block);
         if index >= self.high {
             return AckOutcome::Ignored;
         }
@@ -370,9 +370,30 @@ impl<C: AsRef<[u8]>> Sender<C> {
         wanted.then(|| self.source.payload(first, blocks))
     }
 
-    /// Ends the transfer and gives the content back.
-    pub fn into_content(self) -> C {
-        self.source.into_content()
+    /// The content that is sent.
+    pub(crate) fn content(&self) -> &C {
+        self.source.content()
+    }
+
+    /// Whether an ACK of this block can be the peer's first answer.
+    pub(crate) fn is_answered_by(&self, block: u16) -> bool {
+        self.unproven && self.is_in_flight(block) && (self.opening || block != 0)
+    }
+
+    /// Whether an ACK of this block fits what is under way: it acknowledges some of that, or says
+    /// once more what is acknowledged.
+    pub(crate) fn is_in_flight(&self, block: u16) -> bool {
+        self.index_of(block) < self.high
+    }
+
+    /// Whether the window under way holds a block that travels as number 1.
+    pub(crate) fn passes_for_first(&self) -> bool {
+        1_u16.wrapping_sub(on_the_wire(self.acked + 1)) < self.windowsize
+    }
+
+    /// The index that an ACK of this block means, if it is not beyond what was sent.
+    fn index_of(&self, block: u16) -> BlockIndex {
+        self.acked + u64::from(block.wrapping_sub(on_the_wire(self.acked)))
     }
 
     /// Whether the blocks of a run are to leave one by one: sent as one, they may be what gets lost.

@@ -100,8 +100,8 @@ impl<C: AsRef<[u8]>> Source<C> {
     }
 
     /// The content as it was given.
-    pub fn into_content(self) -> C {
-        self.content
+    pub(crate) fn content(&self) -> &C {
+        &self.content
     }
 
     /// Moves the window, or makes it whole: blocks up to `acked` are not asked for again.

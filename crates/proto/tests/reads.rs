@@ -235,12 +235,14 @@ fn the_same_request_after_progress_starts_over_on_another_port() {
     let old = server.tid;
     assert_eq!(server.starts_over(&rrq("f", &[])), blocks(&file, 512, 1..=1));
     assert_ne!(server.tid, old);
+    assert_eq!((server.records().len(), server.endpoint.live_sessions()), (0, 2));
+    assert_eq!(server.says(&ack(1)), blocks(&file, 512, 2..=2));
     assert_eq!(server.record().outcome, Outcome::Superseded);
     assert_eq!(server.endpoint.live_sessions(), 1);
     // What was under way for the old transfer does not touch the new one.
     let peer = server.peer;
     assert_eq!(server.datagram(old, peer, &encode(&ack(1))), []);
-    assert_eq!(server.says(&ack(1)), blocks(&file, 512, 2..=2));
+    assert_eq!(server.says(&ack(2)), blocks(&file, 512, 3..=3));
 }
 
 /// It waited in the socket while the client got its first answer.

@@ -153,8 +153,10 @@ fn a_repeated_request_after_data_starts_over() {
     server.says(&data(1, &[7; 512]));
     assert_eq!(server.request(&wrq("f", &[])), [], "a late repeat");
     assert_eq!(server.starts_over(&wrq("f", &[])), [ack(0)]);
-    assert_eq!(server.record().outcome, Outcome::Superseded);
+    assert_eq!(server.endpoint.live_sessions(), 2);
     assert_eq!(server.says(&data(1, b"new")), [ack(1)]);
+    let outcomes: Vec<Outcome> = server.records().into_iter().map(|r| r.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Superseded, Outcome::Complete]);
     assert_eq!(server.content("f").unwrap(), b"new");
 }
 
@@ -227,7 +229,10 @@ fn a_commit_that_fails_is_an_error_and_no_ack() {
     server.says(&data(1, b"abc"));
     let refusal = Refusal::new(ErrorCode::EXISTS, "file exists");
     assert_eq!(server.resolve_later(Some(refusal)), [error(6, "file exists")]);
-    assert!(matches!(server.record().outcome, Outcome::Refused(_)));
+    let record = server.record();
+    assert!(matches!(record.outcome, Outcome::Refused(_)));
+    assert_eq!((record.bytes, record.blocks, record.answered), (3, 1, true));
+    assert_eq!(server.endpoint.files().withdrawn, []);
     server.ends_clean();
 }
 
@@ -242,7 +247,13 @@ fn a_commit_that_nobody_waits_for_any_more_is_withdrawn() {
     };
     let ends: [fn(&mut Server); 4] = [
         |server| drop(server.says(&error(0, "enough"))),
-        |server| drop(server.request(&rrq("g", &[]))),
+        |server| {
+            server.endpoint.files().later = false;
+            server.endpoint.files().files.insert(b"g".to_vec(), b"x".to_vec());
+            assert_eq!(server.request(&rrq("g", &[])), [data(1, b"x")]);
+            assert_eq!(server.endpoint.files().withdrawn, [], "the request may be forged");
+            server.says(&ack(1));
+        },
         |server| drop(server.run_until(60_001)),
         |server| server.endpoint.shut_down(server.now),
     ];
@@ -259,19 +270,25 @@ fn a_commit_that_nobody_waits_for_any_more_is_withdrawn() {
     server.ends_clean();
 }
 
+/// From the same port, and goes on with it.
+fn asks_for_another(server: &mut Server) {
+    assert_eq!(server.request(&rrq("g", &[])), [data(1, &[0; 512])]);
+    server.says(&ack(1));
+}
+
 #[test]
 fn an_upload_that_is_published_while_its_client_leaves_is_recorded_as_what_it_came_to() {
     type End = fn(&mut Server);
     let ends: [(End, &str, &str); 4] = [
         (|server| drop(server.says(&error(0, "enough"))), "ok", "aborted"),
-        (|server| drop(server.request(&rrq("g", &[]))), "ok", "aborted"),
+        (asks_for_another, "ok", "aborted"),
         (|server| drop(server.run_until(60_001)), "refused", "refused"),
         (|server| server.endpoint.shut_down(server.now), "shutdown", "shutdown"),
     ];
     for (end, if_stored, if_not) in ends {
         for is_stored in [true, false] {
             let mut server = Server::new();
-            server.endpoint.files().files.insert(b"g".to_vec(), Vec::new());
+            server.endpoint.files().files.insert(b"g".to_vec(), vec![0; 600]);
             server.request(&wrq("f", &[]));
             server.endpoint.files().later = true;
             server.endpoint.files().publishing = true;

@@ -101,6 +101,21 @@ impl Raw {
         }
     }
 
+    /// Waits for this packet from this port of the server, whatever comes from others.
+    ///
+    /// # Panics
+    /// None comes, or this port sends an ERROR.
+    pub fn expect(&mut self, tid: SocketAddr, wanted: &Packet) {
+        loop {
+            let packet = self.receive_any();
+            if self.tid() == tid && packet == *wanted {
+                return;
+            }
+            let ends = self.tid() == tid && matches!(packet, Packet::Error(..));
+            assert!(!ends, "{packet:?} instead of {wanted:?}");
+        }
+    }
+
     /// Sends to the listening port and gives the answer.
     pub fn ask(&mut self, bytes: &[u8]) -> Packet {
         self.send(bytes);

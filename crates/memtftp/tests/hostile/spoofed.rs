@@ -2,7 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use testkit::{Host, Line, Memtftp, Raw, Spoofer, ack, bytes, data, error, request, rrq, wrq};
+use testkit::{
+    Host, Line, Memtftp, Packet, Raw, Spoofer, ack, bytes, data, error, request, rrq, wrq,
+};
 
 use crate::{client, datagrams_sent, ports, serve};
 
@@ -185,6 +187,58 @@ fn impossible_addresses() {
     let asked = settle(&mut client);
     assert!(datagrams_sent(&host) <= before + asked + forged);
     assert_quiet(&host, &server);
+}
+
+/// Whoever knows a client's address and port, but not ours, cannot end its transfer.
+fn forged_requests_end_no_transfer(flags: &[&str], packets: &[Vec<u8>]) {
+    let host = Host::new();
+    let server = server_on(&host, flags);
+    let spoofer = Spoofer::new(&host);
+    let mut other = client(&host, &server);
+    let file = bytes(FILE_BLOCKS * 512 - 1);
+    let mut reader = client(&host, &server);
+    reader.ask(&rrq("file", &[]));
+    let mut writer = client(&host, &server);
+    writer.ask(&wrq("up", &[]));
+    let (from, to) = (reader.tid(), writer.tid());
+    // The first steps are undisturbed: then both have answered.
+    let nothing: &[u8] = &[];
+    let packets = [nothing].into_iter().chain(packets.iter().map(Vec::as_slice));
+    let mut last = 0;
+    for packet in packets {
+        for client in [&reader, &writer].into_iter().filter(|_| last > 0) {
+            let victim = ([127, 0, 0, 1], client.port());
+            spoofer.send(victim.into(), server.address(), packet);
+        }
+        settle(&mut other);
+        last += 1;
+        reader.send_to(&ack(last), from);
+        let next = file.chunks(512).nth(last.into()).unwrap();
+        reader.expect(from, &Packet::Data(last + 1, next.into()));
+        writer.send_to(&data(last, &[7; 512]), to);
+        writer.expect(to, &Packet::Ack(last));
+    }
+    writer.send_to(&data(last + 1, b"end"), to);
+    writer.expect(to, &Packet::Ack(last + 1));
+    reader.send_to(&error(0, "enough"), from);
+    let log = server.stop();
+    for (kind, file, outcome, blocks) in
+        [("read", "file", "aborted", last), ("write", "up", "ok", last + 1)]
+    {
+        let pairs = [("kind", kind), ("file", file), ("outcome", outcome)];
+        let ends = log.iter().filter(|line| line.is(&pairs));
+        assert_eq!(ends.map(|line| line.number("blocks")).max(), Some(blocks.into()), "{log:#?}");
+    }
+}
+
+#[test]
+fn packets_to_the_listening_port_end_no_transfer() {
+    forged_requests_end_no_transfer(&[], &packets());
+}
+
+#[test]
+fn requests_to_a_single_port_end_no_transfer() {
+    forged_requests_end_no_transfer(&["--single-port"], &packets()[..REQUESTS]);
 }
 
 /// An ERROR from elsewhere, to every port: it is not answered, and ends nobody's transfer.

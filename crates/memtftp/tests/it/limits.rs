@@ -50,7 +50,8 @@ fn an_aborted_upload_gives_its_memory_back() {
     client.say(&data(2, &[1; 60_000]));
     let mut other = Raw::new(server.address());
     assert_refused(other.ask(&wrq("second", &[("tsize", "1000000")])), 3, "--memory");
-    client.send(&error(0, "changed my mind"));
+    client.reply(&error(0, "changed my mind"));
+    server.wait_for_log(2);
     other.put("second", &bytes(1_000_000), &[("tsize", "1000000"), ("blksize", "8192")]).unwrap();
 }
 

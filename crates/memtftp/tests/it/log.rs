@@ -22,7 +22,7 @@ fn all_sorts(format: &str) -> Vec<Line> {
     client.send(&error(0, ""));
     client.ask(&rrq("a \"file\"", &[]));
     client.say(&ack(1));
-    client.send(&error(3, "\"\\\n\u{e9}\u{2028}"));
+    client.reply(&error(3, "\"\\\n\u{e9}\u{2028}"));
     client.ask(&[0, 1, b'f']);
     // Unanswered, so only its line tells that it has arrived.
     client.send(b"\x00\x09 \"=\\\n\xff");

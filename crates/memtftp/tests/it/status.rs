@@ -53,7 +53,7 @@ fn json() {
     let status = status(&server);
     assert_eq!((status.workers, status.workers_answered), (1, 1));
     let open = status.open;
-    assert_eq!((open.sessions, open.half_open, open.uploads, open.lingering), (2, 0, 1, 2));
+    assert_eq!((open.sessions, open.half_open, open.uploads, open.lingering), (2, 0, 1, 3));
     let [read, write] = &status.sessions[..] else { panic!("{status:#?}") };
     assert_eq!((read.kind.as_str(), read.file.as_str()), ("read", "boot/file"));
     assert_eq!(read.client, format!("127.0.0.1:{}", reader.port()));

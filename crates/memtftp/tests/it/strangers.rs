@@ -169,16 +169,28 @@ fn an_error_is_never_answered() {
 
 /// Some firmware sends it there.
 #[test]
-fn an_error_to_the_listening_port_ends_the_transfer() {
+fn an_error_to_the_listening_port_ends_what_was_not_answered() {
     let (server, _) = server_with_file();
     let mut client = Raw::new(server.address());
     client.ask(&rrq("file", &[]));
-    client.say(&ack(1));
     client.send(&error(0, "Early terminate"));
     nothing_was_answered(&mut client);
     let log = server.stop();
     assert_eq!(log.len(), 3, "{log:#?}");
     only(&log, &[("kind", "read"), ("outcome", "aborted"), ("text", "Early terminate")]);
+}
+
+/// Anybody may send it there.
+#[test]
+fn an_error_to_the_listening_port_ends_no_transfer_under_way() {
+    let (server, file) = server_with_file();
+    let mut client = Raw::new(server.address());
+    client.ask(&rrq("file", &[("blksize", "512")]));
+    let begun = client.say(&ack(0));
+    client.send(&error(0, "Early terminate"));
+    assert!(client.get_from(begun).unwrap() == file);
+    let log = server.stop();
+    only(&log, &[("kind", "unrecognized"), ("outcome", "dropped"), ("reason", "not a request")]);
 }
 
 #[test]

@@ -78,7 +78,8 @@ fn limits_of_sessions_follow_a_reload() {
     place.configure("workers = 1\nmax-client-sessions = 2\n");
     reload(&server, 1);
     let mut two = Raw::new(server.address());
-    assert_eq!(two.ask(&wrq("two", &[])), Packet::Ack(0));
+    // A worker takes its new settings a moment after the reload is announced.
+    wait_for("the new limit", || (two.ask(&wrq("two", &[])) == Packet::Ack(0)).then_some(()));
     assert_eq!(one.say(&data(2, b"x")), Packet::Ack(2));
 }
 

@@ -1,11 +1,8 @@
 //! Whether a request may begin a session; what is refused and what is dropped.
 
-use std::net::IpAddr;
-
-use crate::control::ControlPacket;
 use crate::counters::DropReason;
 use crate::endpoint::census::Among;
-use crate::endpoint::session::{record_without_session, service_port};
+use crate::endpoint::session::{Session, record_without_session, service_port};
 use crate::endpoint::{Endpoint, SHUTTING_DOWN};
 use crate::files::Files;
 use crate::packet::ErrorCode;
@@ -55,14 +52,19 @@ impl<F: Files> Endpoint<F> {
     /// ends. Who forges addresses can fill a table, but never keeps anybody out of it: that can only
     /// sessions whose clients have answered, all together.
     ///
+    /// A client that seems to start over needs no place of its own, since the transfer that it has
+    /// ends once it has answered.
+    ///
     /// # Errors
     /// The limit that such sessions alone have reached.
     pub(super) fn make_room(
         &mut self,
         now: Time,
-        client: IpAddr,
+        route: &Route,
         kind: Kind,
     ) -> Result<(), Refusal> {
+        let starts_over = self.incumbent(route).is_some();
+        let client = route.peer.ip();
         let config = &self.config;
         let half_open = [
             (Among::Client(client), config.max_half_open_per_client),
@@ -85,7 +87,11 @@ impl<F: Files> Endpoint<F> {
         }
         for (among, limit, what, reason) in live {
             let counts = kind == Kind::Write || !matches!(among, Among::Uploads);
-            if counts && self.census.live(among) >= limit && !self.evict_oldest(now, among) {
+            if counts
+                && self.census.live(among) >= limit
+                && !self.evict_oldest(now, among)
+                && !starts_over
+            {
                 return Err(busy(limit, what, reason));
             }
         }
@@ -95,7 +101,7 @@ impl<F: Files> Endpoint<F> {
     /// Ends the oldest half-open session of these; false if there is none. Its client is not told: its
     /// address may be forged, and if it is not, it will ask again.
     fn evict_oldest(&mut self, now: Time, among: Among) -> bool {
-        let is_half_open = |id| self.sessions.get(id).is_some_and(|session| session.half_open);
+        let is_half_open = |id| self.sessions.get(id).is_some_and(Session::is_half_open);
         let oldest = self.census.take_oldest(among, is_half_open);
         if let Some(oldest) = oldest {
             self.evict(now, oldest);
@@ -115,9 +121,9 @@ impl<F: Files> Endpoint<F> {
         if let Some(reason) = reason_to_drop(datagram) {
             return self.drop_request(kind, datagram, reason);
         }
-        let socket = self.pick_socket(datagram.route.socket, None);
+        let socket = self.pick_socket(&datagram.route);
         let route = Route { socket, ..datagram.route };
-        self.send_control(route, ControlPacket::error(refusal.code, &refusal.text));
+        self.tell_refusal(route, None, &refusal);
         let outcome = Outcome::Refused(refusal);
         self.leave(record_without_session(kind, route, datagram.payload, outcome));
     }

@@ -1,5 +1,6 @@
 //! How sessions end, and what is remembered of them.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::control::ControlPacket;
@@ -9,17 +10,36 @@ use crate::files::Files;
 use crate::packet::ErrorCode;
 use crate::record::{Outcome, Record};
 use crate::refusal::{Refusal, RefusalReason};
-use crate::route::SessionId;
+use crate::route::{Route, SessionId};
 use crate::time::Time;
 
 impl<F: Files> Endpoint<F> {
-    /// Records the outcome of a live session; it is finished then. Gives the state it was in.
-    pub(super) fn conclude(
-        &mut self,
-        now: Time,
-        id: SessionId,
-        outcome: Outcome,
-    ) -> Option<State<F>> {
+    /// Records the outcome of a session, if it is live; it is finished then.
+    pub(super) fn conclude(&mut self, now: Time, id: SessionId, outcome: Outcome) {
+        let is_complete = outcome == Outcome::Complete;
+        let Some((state, record)) = self.finish(now, id, outcome) else { return };
+        let is_published =
+            matches!(state, State::Committing(_)) && !is_complete && !self.files.withdraw(id);
+        if is_published {
+            self.unsettled.insert(id, record);
+        } else {
+            self.leave(record);
+        }
+    }
+
+    /// Records that storage has refused to commit an upload, and tells its client.
+    pub(super) fn refuse_commit(&mut self, now: Time, id: SessionId, refusal: Refusal) {
+        if let Some(session) = self.sessions.get(id) {
+            self.tell_refusal(session.route, Some(id), &refusal);
+        }
+        if let Some((_, record)) = self.finish(now, id, Outcome::Refused(refusal)) {
+            self.leave(record);
+        }
+        self.linger(now, id, State::Closed);
+    }
+
+    /// Makes a live session a finished one. Returns the state that it was in and its record.
+    fn finish(&mut self, now: Time, id: SessionId, outcome: Outcome) -> Option<(State<F>, Record)> {
         let session = self.sessions.get_mut(id).filter(|session| session.is_live())?;
         if let (State::Sending(sender), Outcome::Complete) = (&session.state, &outcome) {
             match sender.runs_arrive() {
@@ -28,21 +48,20 @@ impl<F: Files> Endpoint<F> {
                 None => {}
             }
         }
-        let is_complete = outcome == Outcome::Complete;
         let record = session.record(now, outcome);
         let state = std::mem::replace(&mut session.state, State::Closed);
-        if std::mem::take(&mut session.half_open) {
+        if session.half_open {
             self.census.answered(record.peer.ip(), record.kind);
         }
         self.census.end(record.peer.ip(), record.kind);
-        let is_published =
-            matches!(state, State::Committing(_)) && !is_complete && !self.files.withdraw(id);
-        if is_published {
-            self.unsettled.insert(id, record);
-        } else {
-            self.leave(record);
-        }
-        Some(state)
+        Some((state, record))
+    }
+
+    /// Records the outcome of a session and remembers it for a while, with the port of ours that it
+    /// has used.
+    pub(super) fn end(&mut self, now: Time, id: SessionId, outcome: Outcome) {
+        self.conclude(now, id, outcome);
+        self.linger(now, id, State::Closed);
     }
 
     /// Records an upload whose client had gone when it was published, now that the commit is answered.
@@ -76,10 +95,17 @@ impl<F: Files> Endpoint<F> {
     /// Tells the peer and the record that we said no.
     pub(super) fn refuse(&mut self, now: Time, id: SessionId, refusal: Refusal) {
         if let Some(session) = self.sessions.get(id) {
-            self.send_control(session.route, ControlPacket::error(refusal.code, &refusal.text));
+            self.tell_refusal(session.route, Some(id), &refusal);
         }
-        self.conclude(now, id, Outcome::Refused(refusal));
-        self.linger(now, id, State::Closed);
+        self.end(now, id, Outcome::Refused(refusal));
+    }
+
+    /// Tells the peer that we said no, unless it has another transfer under way on the same port: it
+    /// would take that for refused.
+    pub(super) fn tell_refusal(&mut self, route: Route, id: Option<SessionId>, refusal: &Refusal) {
+        if self.incumbent_at(&route, id).is_none() {
+            self.send_control(route, ControlPacket::error(refusal.code, &refusal.text));
+        }
     }
 
     /// Remembers a finished session for a while.
@@ -88,8 +114,9 @@ impl<F: Files> Endpoint<F> {
         session.state = state;
         session.linger(now, self.config.linger);
         let queue = match session.state {
-            State::Dallying(_) => &mut self.dallying,
-            _ => &mut self.closed,
+            State::Dallying(_) => &mut self.finished.dallying,
+            _ if session.half_open => &mut self.finished.unanswered,
+            _ => &mut self.finished.answered,
         };
         queue.push_back(id);
         let oldest = if queue.len() > self.config.max_lingering { queue.pop_front() } else { None };
@@ -103,10 +130,22 @@ impl<F: Files> Endpoint<F> {
     pub(super) fn forget(&mut self, id: SessionId) {
         self.sessions.remove(id);
         if self.sessions.len() == 0 {
-            self.dallying.clear();
-            self.closed.clear();
+            self.finished = Finished::default();
         }
     }
+}
+
+/// Finished sessions that are remembered, oldest first; some are gone already. Apart, so that no flood
+/// of requests makes a client a stranger that waits for its last ACK, or brings back a port that a
+/// client has just used.
+#[derive(Debug, Default)]
+pub(super) struct Finished {
+    /// Committed uploads.
+    dallying: VecDeque<SessionId>,
+    /// All others whose client had answered.
+    answered: VecDeque<SessionId>,
+    /// Those whose client had not.
+    unanswered: VecDeque<SessionId>,
 }
 
 /// A transfer that has lasted for `limit`.

@@ -6,6 +6,7 @@ mod ending;
 mod rate;
 mod refusal;
 mod request;
+mod rivals;
 mod session;
 mod snapshot;
 mod table;
@@ -16,7 +17,7 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use self::census::{Among, Census};
-use self::ending::{storage_is_silent, took_too_long};
+use self::ending::{Finished, storage_is_silent, took_too_long};
 use self::rate::{PerClient, PerSecond};
 use self::session::State;
 pub use self::snapshot::{Progress, Snapshot};
@@ -74,11 +75,7 @@ pub struct Endpoint<F: Files> {
     /// Records of uploads whose clients have gone while they were being published: what is true of
     /// them is known when the commit is answered. No more than the storage publishes at a time.
     unsettled: HashMap<SessionId, Record>,
-    /// Committed uploads that are remembered, oldest first. Some are gone already.
-    dallying: VecDeque<SessionId>,
-    /// The same for all other finished sessions. Apart, so that no flood of requests makes a client
-    /// that waits for its last ACK a stranger.
-    closed: VecDeque<SessionId>,
+    finished: Finished,
     stray_answers: PerSecond,
     client_requests: PerClient,
     counters: Counters,
@@ -102,8 +99,7 @@ impl<F: Files> Endpoint<F> {
             controls: VecDeque::new(),
             records: VecDeque::new(),
             unsettled: HashMap::new(),
-            dallying: VecDeque::new(),
-            closed: VecDeque::new(),
+            finished: Finished::default(),
             stray_answers: PerSecond::default(),
             client_requests: PerClient::default(),
             counters: Counters::default(),
@@ -201,6 +197,10 @@ impl<F: Files> Endpoint<F> {
         while let Some(id) = self.ready.pop_front() {
             let Some(session) = self.sessions.get_mut(id) else { continue };
             session.queued = false;
+            if self.is_held(now, id) {
+                continue;
+            }
+            let Some(session) = self.sessions.get_mut(id) else { continue };
             if let Some(transmit) = session.poll_transmit(now, id, self.config.max_run) {
                 self.touch(id);
                 return Some(transmit);
@@ -231,7 +231,7 @@ impl<F: Files> Endpoint<F> {
     }
 
     /// For a route of a listening socket: the socket on which this peer has a transfer under way, if
-    /// it is another.
+    /// it is another; of two, that of the newer.
     ///
     /// A driver that has read a datagram from one socket should first give the endpoint what waits
     /// at that other: it was sent before, and a new request ends what it has not seen the end of.
@@ -239,8 +239,9 @@ impl<F: Files> Endpoint<F> {
         if !self.is_listening(route.socket) {
             return None;
         }
-        let session = self.sessions.get(self.find(route)?)?;
-        (session.is_live() && session.route.socket != route.socket).then_some(session.route.socket)
+        let id = self.newcomer(route).or_else(|| self.incumbent(route))?;
+        let socket = self.sessions.get(id)?.route.socket;
+        (socket != route.socket).then_some(socket)
     }
 
     /// When [`handle_timeout`](Endpoint::handle_timeout) is next needed; early at times.
@@ -295,6 +296,7 @@ impl<F: Files> Endpoint<F> {
             _ if early => Expiry::Waiting,
             State::Sending(sender) => sender.handle_timeout(now),
             State::Receiving(receiver, _) => receiver.handle_timeout(now),
+            State::Doubted { .. } => return self.ask_storage(now, id),
             State::Opening | State::Committing(_) => {
                 return self.refuse(now, id, storage_is_silent());
             }
@@ -321,10 +323,6 @@ impl<F: Files> Endpoint<F> {
         if let Some(deadline) = session.deadline(slack) {
             self.wheel.file(id, deadline, &mut session.filed);
         }
-        if session.half_open && session.heard().is_some() {
-            session.half_open = false;
-            self.census.answered(session.route.peer.ip(), session.kind);
-        }
         if !std::mem::replace(&mut session.queued, true) {
             self.ready.push_back(id);
         }
@@ -344,26 +342,11 @@ impl<F: Files> Endpoint<F> {
         }
     }
 
-    fn find(&self, route: &Route) -> Option<SessionId> {
-        self.sessions.find(route)
-    }
-
-    /// One of `sockets`, neither the last one used nor `avoid` if there is a choice: a client that
-    /// asks again at once must not take packets of its last transfer for the new one.
-    fn pick_socket(&mut self, listening: SocketId, avoid: Option<SocketId>) -> SocketId {
-        let Some(SocketRole::Listening { transfers }) =
-            self.config.sockets.get(usize::from(listening.0))
-        else {
-            return listening;
-        };
-        let fresh = |socket: &&SocketId| **socket != self.last_socket && Some(**socket) != avoid;
-        let choices = transfers.iter().filter(fresh).count();
-        let random = self.random.next() as usize;
-        let picked = match choices {
-            0 => transfers.get(random % transfers.len().max(1)),
-            _ => transfers.iter().filter(fresh).nth(random % choices),
-        };
-        self.last_socket = picked.copied().unwrap_or(listening);
-        self.last_socket
+    /// The sockets on which transfers run whose requests arrive on this one.
+    fn transfers_of(&self, listening: SocketId) -> &[SocketId] {
+        match self.config.sockets.get(usize::from(listening.0)) {
+            Some(SocketRole::Listening { transfers }) => transfers,
+            _ => &[],
+        }
     }
 }

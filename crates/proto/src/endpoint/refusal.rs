@@ -2,11 +2,12 @@
 
 use crate::counters::DropReason;
 use crate::endpoint::Endpoint;
+use crate::endpoint::session::Session;
 use crate::files::Files;
 use crate::packet::Packet;
 use crate::record::Kind;
 use crate::refusal::Refusal;
-use crate::route::{Datagram, Route, SessionId};
+use crate::route::{Datagram, Route};
 use crate::time::Time;
 
 impl<F: Files> Endpoint<F> {
@@ -17,32 +18,40 @@ impl<F: Files> Endpoint<F> {
             Ok(Packet::Read(_)) => Kind::Read,
             Ok(Packet::Write(_)) => Kind::Write,
             Ok(Packet::Error { .. }) => return self.counters.drop(DropReason::OutOfPlace),
-            _ if self.refuse_transfer(now, &datagram.route, refusal) => return,
+            Ok(packet) if self.refuse_packet(now, &datagram.route, &packet, &refusal) => return,
             _ => return self.counters.drop(DropReason::Stray),
         };
-        match self.live_at(&datagram.route) {
-            Some(id) if self.is_repeat(id, datagram) => self.refuse(now, id, refusal),
-            _ => self.turn_away(datagram, kind, refusal),
+        let asked = self.sessions.find_of_client(&datagram.route, |_, session| {
+            session.is_live() && *session.request == *datagram.payload
+        });
+        match asked {
+            Some(id) => self.refuse(now, id, refusal),
+            None => self.turn_away(datagram, kind, refusal),
         }
     }
 
     /// Ends the transfer under way on a route with an ERROR; false if there is none.
     pub fn refuse_transfer(&mut self, now: Time, route: &Route, refusal: Refusal) -> bool {
-        let id = self.live_at(route).filter(|id| {
-            self.sessions.get(*id).is_some_and(|session| session.route.socket == route.socket)
-        });
+        let id = self.sessions.find_at(route, |_, session| session.is_live());
         if let Some(id) = id {
             self.refuse(now, id, refusal);
         }
         id.is_some()
     }
 
-    fn live_at(&self, route: &Route) -> Option<SessionId> {
-        let id = self.find(route)?;
-        self.sessions.get(id)?.is_live().then_some(id)
-    }
-
-    fn is_repeat(&self, id: SessionId, datagram: &Datagram<'_>) -> bool {
-        self.sessions.get(id).is_some_and(|session| *session.request == *datagram.payload)
+    /// Ends the transfer that a packet belongs to with an ERROR; false if there is none.
+    fn refuse_packet(
+        &mut self,
+        now: Time,
+        route: &Route,
+        packet: &Packet<'_>,
+        refusal: &Refusal,
+    ) -> bool {
+        let id = self.session_of(route, packet);
+        let id = id.filter(|id| self.sessions.get(*id).is_some_and(Session::is_live));
+        if let Some(id) = id {
+            self.refuse(now, id, refusal.clone());
+        }
+        id.is_some()
     }
 }

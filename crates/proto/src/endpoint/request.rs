@@ -14,7 +14,7 @@ use crate::receiver::{Receiver, Side};
 use crate::record::{Kind, Outcome};
 use crate::refusal::Refusal;
 use crate::request::{Mode, Request};
-use crate::route::{Datagram, Route, SessionId, SocketId};
+use crate::route::{Datagram, Route, SessionId};
 use crate::sender::Sender;
 use crate::source::Source;
 use crate::time::Time;
@@ -39,13 +39,12 @@ impl<F: Files> Endpoint<F> {
         datagram: &Datagram<'_>,
         packet: Result<Packet<'_>, ParseError>,
     ) {
-        let route = &datagram.route;
         match packet {
             Ok(Packet::Read(request)) => self.handle_request(now, datagram, Kind::Read, &request),
             Ok(Packet::Write(request)) => self.handle_request(now, datagram, Kind::Write, &request),
-            Ok(packet) => match self.session_on_listening(route, &packet) {
-                Some(id) if datagram.directed => self.handle_session_packet(now, id, packet),
-                _ => self.drop_request(Kind::Unrecognized, datagram, DropReason::NotARequest),
+            Ok(packet) => match self.session_on_listening(datagram, &packet) {
+                Some(id) => self.handle_session_packet(now, id, packet),
+                None => self.drop_request(Kind::Unrecognized, datagram, DropReason::NotARequest),
             },
             Err(ParseError::Request(error)) => {
                 let refusal = Refusal::new(ErrorCode::ILLEGAL, error.to_string());
@@ -57,12 +56,21 @@ impl<F: Files> Endpoint<F> {
         }
     }
 
-    /// The session that a packet other than a request belongs to: any in single-port operation,
-    /// and for an ERROR also one that runs elsewhere, since some firmware sends it here.
-    fn session_on_listening(&self, route: &Route, packet: &Packet<'_>) -> Option<SessionId> {
-        let id = self.find(route)?;
-        let same_socket = self.sessions.get(id)?.route.socket == route.socket;
-        (same_socket || matches!(packet, Packet::Error { .. })).then_some(id)
+    /// The session that a packet other than a request belongs to: any in single-port operation, and for
+    /// an ERROR also one that runs elsewhere, since some firmware sends it here. That may not be one
+    /// whose client has answered, or nobody had to know its port to end it.
+    fn session_on_listening(
+        &self,
+        datagram: &Datagram<'_>,
+        packet: &Packet<'_>,
+    ) -> Option<SessionId> {
+        let route = &datagram.route;
+        let elsewhere = || match packet {
+            Packet::Error { .. } => self.newcomer(route),
+            _ => None,
+        };
+        let id = self.session_of(route, packet).or_else(elsewhere);
+        id.filter(|_| datagram.directed)
     }
 
     fn handle_request(
@@ -76,52 +84,44 @@ impl<F: Files> Endpoint<F> {
             return self.drop_request(kind, datagram, reason);
         }
         // Before any other check: a repeat must not be refused because of what it began itself.
-        let mut old = None;
-        if let Some(id) = self.find(&datagram.route)
-            && let Some(session) = self.sessions.get_mut(id)
-        {
-            let same = *session.request == *datagram.payload;
-            if same && session.is_live() {
-                let heard = session.heard();
-                if heard.is_none_or(|heard| now.since(heard) < LATE_REPEAT) {
-                    session.repeats = session.repeats.saturating_add(1);
-                    if heard.is_none() {
-                        session.repeat_first(now);
-                    }
-                    return self.touch(id);
-                }
-            }
-            let socket = session.route.socket;
-            let state = self.conclude(now, id, Outcome::Superseded);
-            self.forget(id);
-            old = Some((socket, state.filter(|_| same)));
-        }
-        if !self.is_heard(now, datagram, kind) {
+        if self.is_repeat(now, datagram) || !self.is_heard(now, datagram, kind) {
             return;
         }
+        let route = &datagram.route;
+        if let Some(newcomer) = self.newcomer(route) {
+            self.end(now, newcomer, Outcome::Superseded);
+        }
         let admitted = self.admit(request);
-        let client = datagram.route.peer.ip();
-        match admitted.and_then(|mode| self.make_room(now, client, kind).map(|()| mode)) {
-            Ok(mode) => {
-                let avoid = old.as_ref().map(|(socket, _)| *socket);
-                let socket = self.pick_socket(datagram.route.socket, avoid);
-                let content = old.and_then(|(old, state)| keep_content(old == socket, state));
-                self.begin_session(now, datagram, socket, kind, mode, content);
-            }
+        match admitted.and_then(|mode| self.make_room(now, route, kind).map(|()| mode)) {
+            Ok(mode) => self.begin_session(now, datagram, kind, mode),
             Err(refusal) => self.turn_away(datagram, kind, refusal),
         }
     }
 
-    fn begin_session(
-        &mut self,
-        now: Time,
-        datagram: &Datagram<'_>,
-        socket: SocketId,
-        kind: Kind,
-        mode: Mode,
-        content: Option<F::Content>,
-    ) {
-        let route = Route { socket, ..datagram.route };
+    /// Whether a request is a copy of one that is served. It makes us send the first packet again if that
+    /// was not answered, and brings nothing if it was only late.
+    fn is_repeat(&mut self, now: Time, datagram: &Datagram<'_>) -> bool {
+        let route = &datagram.route;
+        for id in [self.newcomer(route), self.incumbent(route)].into_iter().flatten() {
+            let Some(session) = self.sessions.get_mut(id) else { continue };
+            let is_recent = |heard| now.since(heard) < LATE_REPEAT;
+            if *session.request != *datagram.payload || !session.heard().is_none_or(is_recent) {
+                continue;
+            }
+            session.repeats = session.repeats.saturating_add(1);
+            if session.half_open {
+                session.repeat_first(now);
+            }
+            self.touch(id);
+            return true;
+        }
+        false
+    }
+
+    fn begin_session(&mut self, now: Time, datagram: &Datagram<'_>, kind: Kind, mode: Mode) {
+        let route = Route { socket: self.pick_socket(&datagram.route), ..datagram.route };
+        self.forget_closed(&route);
+        let incumbent = self.incumbent(&route);
         let id = self.sessions.insert(Session {
             route,
             kind,
@@ -134,24 +134,65 @@ impl<F: Files> Endpoint<F> {
             forget_at: now,
             queued: false,
             half_open: true,
+            rival: None,
             filed: None,
         });
-        let is_half_open = |id| self.sessions.get(id).is_some_and(|session| session.half_open);
+        let is_half_open = |id| self.sessions.get(id).is_some_and(Session::is_half_open);
         self.census.begin(id, route.peer.ip(), kind, is_half_open);
+        match incumbent {
+            Some(incumbent) => self.begin_beside(now, id, incumbent),
+            None => self.ask_storage(now, id),
+        }
+    }
+
+    /// Forgets what is over on this route. A committed upload stays until its client has answered: it
+    /// may still have to be told that it is done.
+    fn forget_closed(&mut self, route: &Route) {
+        let is_closed = |_, session: &Session<F>| matches!(session.state, State::Closed);
+        while let Some(closed) = self.sessions.find_at(route, is_closed) {
+            self.forget(closed);
+        }
+    }
+
+    /// Opens the file of a read, or begins an upload.
+    pub(super) fn ask_storage(&mut self, now: Time, id: SessionId) {
+        let kept = self.kept_content(id);
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        session.state = State::Opening;
+        let (kind, route) = (session.kind, session.route);
+        let starts_over = self.incumbent(&route).is_some();
         let Some(request) = self.sessions.get(id).and_then(Session::file_request) else { return };
+        // What the upload before holds is free again when it counts.
+        let announced = request.announced.filter(|_| !starts_over);
+        let request = FileRequest { announced, ..request };
         if kind == Kind::Write {
             return match self.files.begin(id, &request) {
                 Answer::Now(result) => self.begun(now, id, result),
                 Answer::Later => self.touch(id),
             };
         }
-        let answer = match content {
+        let answer = match kept {
             Some(content) => Answer::Now(Ok(content)),
             None => self.files.open(id, &request),
         };
         match answer {
             Answer::Now(result) => self.opened(now, id, result),
             Answer::Later => self.touch(id),
+        }
+    }
+
+    /// The version of a read that starts over on the same port of ours.
+    ///
+    /// If the request was only late and the client is in the middle of its first transfer, it cannot
+    /// tell the blocks of the two apart. So they must be of the same version.
+    fn kept_content(&self, id: SessionId) -> Option<F::Content> {
+        let session = self.sessions.get(id)?;
+        let incumbent = self.sessions.get(self.incumbent_at(&session.route, Some(id))?)?;
+        match &incumbent.state {
+            State::Sending(sender) if incumbent.request == session.request => {
+                Some(sender.content().clone())
+            }
+            _ => None,
         }
     }
 
@@ -219,17 +260,6 @@ impl<F: Files> Endpoint<F> {
         }
         session.agreed = negotiate(&asked, &limits, tsize);
         Some(session.agreed)
-    }
-}
-
-/// The version of a read that starts over on the same port of ours.
-///
-/// If the request was only late and the client is in the middle of its first transfer, it cannot
-/// tell the blocks of the two apart. So they must be of the same version.
-fn keep_content<F: Files>(same_port: bool, state: Option<State<F>>) -> Option<F::Content> {
-    match state {
-        Some(State::Sending(sender)) if same_port => Some(sender.into_content()),
-        _ => None,
     }
 }
 

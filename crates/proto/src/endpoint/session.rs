@@ -9,7 +9,7 @@ use crate::packet::Packet;
 use crate::receiver::{Dally, Receiver};
 use crate::record::{Kind, Outcome, Record};
 use crate::request::{Mode, Request};
-use crate::route::Route;
+use crate::route::{Route, SessionId};
 use crate::sender::Sender;
 use crate::time::Time;
 use crate::timer::Filed;
@@ -32,12 +32,17 @@ pub(super) struct Session<F: Files> {
     pub(super) forget_at: Time,
     /// In the queue of sessions that may have something to send.
     pub(super) queued: bool,
-    /// The client has not answered our first packet yet.
+    /// The client has not answered our first packet; see [`Session::is_half_open`].
     pub(super) half_open: bool,
+    /// A newer session of this client.
+    pub(super) rival: Option<SessionId>,
     pub(super) filed: Filed,
 }
 
 pub(super) enum State<F: Files> {
+    /// A request in the name of a client whose transfer on the same port was heard of a moment ago:
+    /// storage is not asked before it has been quiet until then.
+    Doubted { until: Time },
     /// Storage has not answered the request yet.
     Opening,
     /// A read.
@@ -66,8 +71,23 @@ impl<F: Files> Session<F> {
             State::Receiving(receiver, _) | State::Committing(receiver) => {
                 receiver.is_proven().then(|| receiver.last_heard())
             }
-            State::Opening | State::Dallying(_) | State::Closed => None,
+            State::Doubted { .. } | State::Opening | State::Dallying(_) | State::Closed => None,
         }
+    }
+
+    /// Whether the client has still to answer our first packet.
+    pub(super) fn is_half_open(&self) -> bool {
+        self.half_open && self.is_live()
+    }
+
+    /// Whether the transfer is under way: its client has answered.
+    pub(super) fn is_answered(&self) -> bool {
+        !self.half_open && self.is_live()
+    }
+
+    /// Whether our first packet has been made.
+    pub(super) fn has_spoken(&self) -> bool {
+        !matches!(self.state, State::Doubted { .. } | State::Opening)
     }
 
     /// Moves the end of a finished session's memory: long enough for a repeat by the client's own
@@ -89,6 +109,7 @@ impl<F: Files> Session<F> {
     /// with its ACK.
     pub(super) fn deadline(&self, slack: Duration) -> Option<Time> {
         match &self.state {
+            State::Doubted { until } => Some(*until),
             State::Opening => Some(self.started + STORAGE_PATIENCE),
             State::Committing(receiver) => Some(receiver.last_heard() + STORAGE_PATIENCE),
             State::Sending(sender) => Some(sender.due(slack)),
@@ -128,38 +149,32 @@ impl<F: Files> Session<F> {
         }
     }
 
-    /// Whether the client has answered our first packet, of a session whose outcome is open.
-    fn is_proven(&self) -> bool {
-        match &self.state {
-            State::Sending(sender) => sender.is_proven(),
-            State::Receiving(receiver, _) | State::Committing(receiver) => receiver.is_proven(),
-            State::Opening | State::Dallying(_) | State::Closed => false,
-        }
-    }
-
-    pub(super) fn record(&self, now: Time, outcome: Outcome) -> Record {
+    /// Makes the record of a session that ends. It takes the request along, which nobody needs any
+    /// more.
+    pub(super) fn record(&mut self, now: Time, outcome: Outcome) -> Record {
         let (blocks, bytes, retransmissions) = match &self.state {
             State::Sending(s) => (s.blocks(), s.bytes(), s.retransmissions()),
             State::Receiving(r, _) | State::Committing(r) => {
                 (r.blocks(), r.bytes(), r.retransmissions())
             }
-            State::Opening | State::Dallying(_) | State::Closed => (0, 0, 0),
+            _ => (0, 0, 0),
         };
+        let request = std::mem::take(&mut self.request);
         Record {
             kind: self.kind,
             outcome,
             peer: self.route.peer,
             local: self.route.local,
             socket: self.route.socket,
-            request: self.request.clone(),
-            request_len: self.request.len(),
-            agreed: (!matches!(self.state, State::Opening)).then_some(self.agreed),
+            request_len: request.len(),
+            request,
+            agreed: self.has_spoken().then_some(self.agreed),
             bytes,
             blocks,
             duration: now.since(self.started),
             retransmissions,
             repeats: self.repeats,
-            answered: self.is_proven(),
+            answered: !self.half_open,
         }
     }
 }
@@ -205,6 +220,7 @@ pub(super) fn service_port(port: u16) -> Option<DropReason> {
 impl<F: Files> std::fmt::Debug for State<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            State::Doubted { .. } => "Doubted",
             State::Opening => "Opening",
             State::Sending(_) => "Sending",
             State::Receiving(..) => "Receiving",

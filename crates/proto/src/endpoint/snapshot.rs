@@ -107,7 +107,7 @@ impl<F: Files> Session<F> {
             State::Receiving(receiver, _) | State::Committing(receiver) => {
                 (receiver.bytes(), receiver.retransmissions())
             }
-            State::Opening | State::Dallying(_) | State::Closed => (0, 0),
+            _ => (0, 0),
         }
     }
 
@@ -125,7 +125,7 @@ impl<F: Files> Session<F> {
             request: self.request.clone(),
             bytes,
             total: total.filter(|_| self.mode == Mode::Octet),
-            half_open: self.half_open,
+            half_open: self.is_half_open(),
             retransmissions,
             age: now.since(self.started),
         }

@@ -19,18 +19,29 @@ const MAX_KEPT_TEXT: usize = 128;
 impl<F: Files> Endpoint<F> {
     /// A datagram on a transfer socket.
     pub(super) fn handle_transfer(&mut self, now: Time, route: &Route, packet: Option<Packet<'_>>) {
-        let Some(id) = self.find(route) else { return self.handle_stray(now, route, packet) };
-        let same_socket = self.sessions.get(id).is_some_and(|s| s.route.socket == route.socket);
-        match packet {
-            Some(packet) if same_socket => self.handle_session_packet(now, id, packet),
-            Some(_) => self.counters.drop(DropReason::Stray),
-            None => self.counters.drop(DropReason::OutOfPlace),
+        let Some(packet) = packet else { return self.handle_garbage(route) };
+        match self.session_of(route, &packet) {
+            Some(id) => self.handle_session_packet(now, id, packet),
+            // It talks to the wrong one of our ports.
+            None if self.is_known(route) => self.counters.drop(DropReason::Stray),
+            None => self.handle_stray(now, route, packet),
         }
     }
 
+    /// Something on a transfer socket that is no packet.
+    fn handle_garbage(&mut self, route: &Route) {
+        let known = self.sessions.at(route).next().is_some();
+        self.counters.drop(if known { DropReason::OutOfPlace } else { DropReason::Stray });
+    }
+
+    /// Whether the client of this route has any session.
+    fn is_known(&self, route: &Route) -> bool {
+        self.sessions.of_client(route).next().is_some()
+    }
+
     /// A packet of no transfer that we know. An ERROR is never answered, nor what may be one.
-    fn handle_stray(&mut self, now: Time, route: &Route, packet: Option<Packet<'_>>) {
-        let answerable = matches!(packet, Some(Packet::Data { .. } | Packet::Ack { .. }))
+    fn handle_stray(&mut self, now: Time, route: &Route, packet: Packet<'_>) {
+        let answerable = matches!(packet, Packet::Data { .. } | Packet::Ack { .. })
             && service_port(route.peer.port()).is_none();
         let per_second = self.config.stray_answers_per_second;
         if answerable && self.stray_answers.allow(now, per_second) {
@@ -41,7 +52,17 @@ impl<F: Files> Endpoint<F> {
         }
     }
 
+    /// A packet of a session.
     pub(super) fn handle_session_packet(&mut self, now: Time, id: SessionId, packet: Packet<'_>) {
+        let Some(session) = self.sessions.get(id) else { return };
+        let settles = session.rival.is_some() && session.is_continued_by(&packet);
+        self.handle_packet(now, id, packet);
+        if settles {
+            self.settle_rivalry(now, id);
+        }
+    }
+
+    fn handle_packet(&mut self, now: Time, id: SessionId, packet: Packet<'_>) {
         let Some(session) = self.sessions.get_mut(id) else { return };
         match (packet, &mut session.state) {
             (Packet::Data { block, .. }, State::Dallying(dally)) => {
@@ -52,13 +73,14 @@ impl<F: Files> Endpoint<F> {
             (_, State::Dallying(_) | State::Closed) => self.counters.drop(DropReason::Late),
             (Packet::Error { code, text }, _) => self.handle_error(now, id, code, text),
             (Packet::Ack { block }, State::Sending(sender)) => {
-                match sender.handle_ack(now, block) {
+                let outcome = sender.handle_ack(now, block);
+                if session.half_open && outcome != AckOutcome::Ignored {
+                    self.answered(now, id);
+                }
+                match outcome {
                     AckOutcome::Taken => self.touch(id),
                     AckOutcome::Ignored => self.counters.drop(DropReason::OutOfPlace),
-                    AckOutcome::Complete => {
-                        self.conclude(now, id, Outcome::Complete);
-                        self.linger(now, id, State::Closed);
-                    }
+                    AckOutcome::Complete => self.end(now, id, Outcome::Complete),
                 }
             }
             (Packet::Data { block, payload }, State::Receiving(..)) => {
@@ -76,8 +98,7 @@ impl<F: Files> Endpoint<F> {
         } else {
             Outcome::Aborted { code, text }
         };
-        self.conclude(now, id, outcome);
-        self.forget(id);
+        self.end(now, id, outcome);
     }
 
     fn handle_data(&mut self, now: Time, id: SessionId, block: u16, payload: &[u8]) {
@@ -86,6 +107,9 @@ impl<F: Files> Endpoint<F> {
         let files = &mut self.files;
         let verdict =
             receiver.handle_data(now, block, payload, |bytes| files.append(upload, bytes));
+        if session.half_open && matches!(verdict, Ok(Verdict::Taken | Verdict::Complete)) {
+            self.answered(now, id);
+        }
         match verdict {
             Ok(Verdict::Taken | Verdict::OutOfOrder) => self.touch(id),
             Ok(Verdict::Complete) => self.commit(now, id),
@@ -117,7 +141,7 @@ impl<F: Files> Endpoint<F> {
         result: Result<F::Receipt, Refusal>,
     ) {
         self.settle(id, result.is_ok());
-        let Some(session) = self.sessions.get_mut(id) else { return };
+        let Some(session) = self.sessions.get(id) else { return };
         let State::Committing(receiver) = &session.state else { return };
         let Some(last) = receiver.finish() else { return };
         match result {
@@ -125,11 +149,7 @@ impl<F: Files> Endpoint<F> {
                 self.conclude(now, id, Outcome::Complete);
                 self.linger(now, id, State::Dallying(Dally::new(last, receipt)));
             }
-            Err(refusal) => {
-                // It is answered, so there is nothing left to withdraw.
-                session.state = State::Opening;
-                self.refuse(now, id, refusal);
-            }
+            Err(refusal) => self.refuse_commit(now, id, refusal),
         }
     }
 }

@@ -84,7 +84,9 @@ impl<F: Files> Session<F> {
                 Acknowledgement::Ack(packet) => packet,
             },
             State::Dallying(dally) => Dally::poll_transmit(dally)?,
-            State::Opening | State::Committing(_) | State::Closed => return None,
+            State::Doubted { .. } | State::Opening | State::Committing(_) | State::Closed => {
+                return None;
+            }
         };
         Some(Transmit::Control { route, packet })
     }

@@ -151,6 +151,8 @@ pub struct Server {
     pub tid: SocketId,
     /// Of each run that was sent: its blocks, and whether they had to leave one by one.
     pub runs: Vec<(u16, bool)>,
+    /// Where the packets of the last step came from.
+    pub sources: Vec<SocketId>,
     pub now: Time,
 }
 
@@ -171,6 +173,7 @@ impl Server {
             peer: "192.0.2.7:2000".parse().unwrap(),
             tid: LISTENING,
             runs: Vec::new(),
+            sources: Vec::new(),
             now: Time::ZERO,
         }
     }
@@ -247,7 +250,9 @@ impl Server {
 
     fn sent(&mut self) -> Vec<Say> {
         let mut sent = Vec::new();
+        self.sources.clear();
         while let Some(transmit) = self.endpoint.poll_transmit(self.now) {
+            let source = transmit.route().socket;
             match transmit {
                 Transmit::Control { route, packet } => {
                     self.answered(route);
@@ -262,6 +267,7 @@ impl Server {
                     }
                 }
             }
+            self.sources.resize(sent.len(), source);
         }
         sent
     }

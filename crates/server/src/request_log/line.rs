@@ -197,6 +197,7 @@ fn drop_reason(reason: DropReason) -> &'static str {
         DropReason::NotServed => "client network is not served, and too many such requests came",
         DropReason::ClientRequests => "too many requests of this client in a second",
         DropReason::HalfOpen => "not answered yet when a new request needed its place",
+        DropReason::Contradicted => "its client went on with the transfer that it has",
         DropReason::Stray => "of no known transfer",
         DropReason::OutOfPlace => "out of place",
         DropReason::Late => "of a finished transfer",
