@@ -15,10 +15,11 @@ pub const DEFAULT_PORT: u16 = 69;
 ///
 /// The name is what follows the slash behind the host: `tftp://host/boot/a` is `boot/a`, and
 /// `tftp://host//srv/tftp/a` is `/srv/tftp/a`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Url {
     host: String,
-    port: u16,
+    /// None if the text names none.
+    port: Option<u16>,
     name: Vec<u8>,
     mode: Option<Mode>,
 }
@@ -29,6 +30,9 @@ pub enum UrlError {
     /// It begins with something else than `tftp://`.
     #[error("it does not begin with tftp://, as in tftp://192.0.2.1/boot/kernel")]
     Scheme,
+    /// It is a URL of another scheme.
+    #[error("{0}:// is another scheme, and only tftp:// is spoken here")]
+    OtherScheme(String),
     /// Nothing stands where the host should.
     #[error("the host is missing, as in tftp://192.0.2.1/boot/kernel")]
     NoHost,
@@ -51,7 +55,13 @@ impl Url {
 
     /// The port that requests go to.
     pub fn port(&self) -> u16 {
-        self.port
+        self.port.unwrap_or(DEFAULT_PORT)
+    }
+
+    /// The same URL with this port if it names none.
+    #[must_use]
+    pub fn or_port(self, port: u16) -> Url {
+        Url { port: self.port.or(Some(port)), ..self }
     }
 
     /// The file's name at the server, as it travels.
@@ -84,14 +94,27 @@ impl Url {
     }
 }
 
+/// Equal URLs ask the same: one may leave out the port that the other names.
+impl PartialEq for Url {
+    fn eq(&self, other: &Url) -> bool {
+        let key = |url: &Url| (url.port(), url.mode);
+        (&self.host, &self.name, key(self)) == (&other.host, &other.name, key(other))
+    }
+}
+
+impl Eq for Url {}
+
 impl FromStr for Url {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Url, UrlError> {
-        let (scheme, rest) = text.split_at_checked(SCHEME.len()).ok_or(UrlError::Scheme)?;
-        if !scheme.eq_ignore_ascii_case(SCHEME) {
-            return Err(UrlError::Scheme);
-        }
+        let rest = match text.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("tftp") => rest,
+            Some((scheme, _)) if is_scheme(scheme) => {
+                return Err(UrlError::OtherScheme(scheme.to_ascii_lowercase()));
+            }
+            _ => return Err(UrlError::Scheme),
+        };
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (host, port) = host_and_port(authority)?;
         let (path, mode) = match path.rsplit_once(MODE) {
@@ -110,8 +133,8 @@ impl fmt::Display for Url {
             true => write!(f, "{SCHEME}[{}]", self.host)?,
             false => write!(f, "{SCHEME}{}", self.host)?,
         }
-        if self.port != DEFAULT_PORT {
-            write!(f, ":{}", self.port)?;
+        if self.port() != DEFAULT_PORT {
+            write!(f, ":{}", self.port())?;
         }
         write!(f, "/{}", percent_encode(&self.name, ESCAPED))?;
         match self.mode {
@@ -122,7 +145,13 @@ impl fmt::Display for Url {
     }
 }
 
-fn host_and_port(authority: &str) -> Result<(String, u16), UrlError> {
+/// Whether this can be what a URL begins with (RFC 3986 section 3.1).
+fn is_scheme(text: &str) -> bool {
+    let within = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(within)
+}
+
+fn host_and_port(authority: &str) -> Result<(String, Option<u16>), UrlError> {
     let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((host, port)) => {
             // The zone of a link-local address follows its `%`, which RFC 6874 wants escaped.
@@ -147,9 +176,11 @@ fn host_and_port(authority: &str) -> Result<(String, u16), UrlError> {
     if host.is_empty() {
         return Err(UrlError::NoHost);
     }
-    let number = |port: &str| port.parse().ok().filter(|number| *number > 0_u16);
-    let known = if port.is_empty() { Some(DEFAULT_PORT) } else { number(port) };
-    Ok((host, known.ok_or_else(|| UrlError::Port(port.into()))?))
+    if port.is_empty() {
+        return Ok((host, None));
+    }
+    let number = port.parse().ok().filter(|number| *number > 0);
+    Ok((host, Some(number.ok_or_else(|| UrlError::Port(port.into()))?)))
 }
 
 fn parse_mode(text: &str) -> Result<Mode, UrlError> {
@@ -200,6 +231,12 @@ mod tests {
     }
 
     #[test]
+    fn a_port_of_the_url_goes_before_another() {
+        assert_eq!(parse("tftp://h/a").or_port(6969).port(), 6969);
+        assert_eq!(parse("tftp://h:69/a").or_port(6969).port(), 69);
+    }
+
+    #[test]
     fn bytes_that_are_no_text() {
         assert_eq!(parse("tftp://h/%ff%00").name(), b"\xff\0");
     }
@@ -207,7 +244,8 @@ mod tests {
     #[test]
     fn what_is_no_url() {
         let error = |text: &str| text.parse::<Url>().unwrap_err();
-        assert_eq!(error("http://h/a"), UrlError::Scheme);
+        assert_eq!(error("HTTP://h/a"), UrlError::OtherScheme("http".into()));
+        assert_eq!(error("://h/a"), UrlError::Scheme);
         assert_eq!(error("h:a"), UrlError::Scheme);
         assert_eq!(error("tftp:///a"), UrlError::NoHost);
         assert_eq!(error("tftp://:69/a"), UrlError::NoHost);

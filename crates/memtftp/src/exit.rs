@@ -34,6 +34,23 @@ impl From<String> for Failure {
     }
 }
 
+/// Returns a message without the numbers that the system has for its errors.
+pub(crate) fn plain(line: &str) -> String {
+    let mut plain = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once(" (os error ") {
+        plain.push_str(before);
+        rest = match after.split_once(')') {
+            Some((number, rest)) if number.bytes().all(|byte| byte.is_ascii_digit()) => rest,
+            _ => {
+                plain.push_str(" (os error ");
+                after
+            }
+        };
+    }
+    plain + rest
+}
+
 /// The exit code of a failed transfer.
 pub(crate) fn code(error: &Error) -> u8 {
     match error {
@@ -105,6 +122,13 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn numbers_of_errors_are_left_out() {
+        let error = io::Error::from_raw_os_error(2);
+        assert_eq!(plain(&format!("a: {error}: b: {error}")), "a: No such file or directory: b: No such file or directory");
+        assert_eq!(plain("a (os error b) (os error 2"), "a (os error b) (os error 2");
+    }
 
     #[test]
     fn each_kind_has_its_code_and_says_what_to_try() {

@@ -36,7 +36,10 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { code, line }) => {
-            line.iter().for_each(|line| eprintln!("memtftp: {line}"));
+            for line in line.iter().flat_map(|text| text.lines()) {
+                // Nobody is left to hear that standard error is gone.
+                let _ = writeln!(io::stderr(), "memtftp: {}", exit::plain(line));
+            }
             ExitCode::from(code)
         }
     }
@@ -46,45 +49,60 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Failure> {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) if error.use_stderr() => return Err(first_line(&error).into()),
-        Err(help) => return Ok(help.print().map_err(|error| error.to_string())?),
+        Err(error) if error.use_stderr() => {
+            let given: Vec<String> = env::args().skip(1).collect();
+            return Err(cli::words(&error, &Cli::command(), &given).into());
+        }
+        Err(help) => return print(help.render().to_string().as_bytes()),
+    };
+    let Some(command) = cli.command else {
+        return print(Cli::command().render_help().to_string().as_bytes());
     };
     tracing_subscriber::fmt()
         .fmt_fields(format::debug_fn(messages::write_field).delimited(" "))
-        .with_max_level(level()?)
+        .with_max_level(level(cli.verbose)?)
+        .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
-    match cli.command {
+    match command {
         Command::Serve(flags) => serve::run(*flags).map_err(|error| error.to_string())?,
         Command::Check(flags) => {
-            let text = check::run(&flags).map_err(|error| error.to_string())?;
-            io::stdout().write_all(text.as_bytes()).map_err(|error| error.to_string())?;
+            print(check::run(&flags).map_err(|error| error.to_string())?.as_bytes())?;
         }
         Command::Status(flags) => status::run(&flags).map_err(|error| error.to_string())?,
         Command::Bench(flags) => bench::run(&flags)?,
         Command::Get(flags) => transfer::get(&flags)?,
         Command::Put(flags) => transfer::put(&flags)?,
         Command::Log(flags) => log::run(&flags).map_err(|error| error.to_string())?,
-        Command::Completions(flags) => manual::completions(flags.shell)?,
+        Command::Completions(flags) => print(&manual::completions(flags.shell))?,
         Command::Man(flags) => manual::man(&flags.directory)?,
     }
     Ok(())
 }
 
-fn level() -> Result<LevelFilter, String> {
-    let Ok(name) = env::var(LEVEL) else { return Ok(LevelFilter::INFO) };
-    let wrong = |_| format!("{LEVEL} is {name}: give off, error, warn, info, debug or trace");
-    name.parse().map_err(wrong)
+/// Writes to standard output. A reader that has gone, like `head`, has what it wanted.
+fn print(text: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write standard output: {error}").into())
+        }
+        _ => Ok(()),
+    }
 }
 
-/// What is wrong, and where the right is explained.
-fn first_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let lines = text.lines().take_while(|line| !line.is_empty()).map(str::trim);
-    let line = lines.collect::<Vec<_>>().join(" ");
-    let line = line.strip_prefix("error: ").unwrap_or(&line);
-    let given = env::args().nth(1).filter(|name| Cli::command().find_subcommand(name).is_some());
-    let command = given.map(|name| format!("{name} ")).unwrap_or_default();
-    format!("{line} (see memtftp {command}--help)")
+/// How much is written on standard error: what the environment says, and more for each `-v`.
+fn level(verbose: u8) -> Result<LevelFilter, String> {
+    let said = match env::var(LEVEL) {
+        Ok(name) => name.parse().map_err(|_| {
+            format!("{LEVEL} is {name}: give off, error, warn, info, debug or trace")
+        })?,
+        Err(_) => LevelFilter::INFO,
+    };
+    Ok(match verbose {
+        0 => said,
+        1 => said.max(LevelFilter::DEBUG),
+        _ => LevelFilter::TRACE,
+    })
 }

@@ -1,7 +1,6 @@
 //! `memtftp completions` and `memtftp man`: both follow from the definition of the flags.
 
 use std::fs;
-use std::io::{self, Write};
 use std::path::Path;
 
 use clap::CommandFactory;
@@ -9,12 +8,11 @@ use clap_complete::Shell;
 
 use crate::cli::Cli;
 
-/// Writes the completions of a shell to standard output.
-pub(crate) fn completions(shell: Shell) -> Result<(), String> {
+/// Returns the completions of a shell.
+pub(crate) fn completions(shell: Shell) -> Vec<u8> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "memtftp", &mut script);
-    let written = io::stdout().write_all(&script);
-    written.map_err(|error| format!("cannot write standard output: {error}"))
+    script
 }
 
 /// Writes a manual page for the program and one for each command into `directory`.

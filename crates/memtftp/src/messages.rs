@@ -5,6 +5,8 @@ use std::fmt;
 use tracing::field::Field;
 use tracing_subscriber::fmt::format::Writer;
 
+use crate::exit::plain;
+
 /// Writes a field of a message to standard error. A name from a client or a disk may have any
 /// characters in it, and must not end the line or move the cursor.
 pub(crate) fn write_field(
@@ -15,7 +17,7 @@ pub(crate) fn write_field(
     if field.name() != "message" {
         write!(writer, "{field}=")?;
     }
-    for character in format!("{value:?}").chars() {
+    for character in plain(&format!("{value:?}")).chars() {
         match character {
             character if character.is_control() => {
                 write!(writer, "{}", character.escape_default())?;

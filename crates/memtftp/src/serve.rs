@@ -89,7 +89,7 @@ pub(crate) fn run(flags: ServeFlags) -> Result<(), ServeError> {
 }
 
 fn read(flags: &ServeFlags) -> Result<Plan, SettingsError> {
-    plan(&flags.settings, flags.config.as_deref())
+    plan(&flags.settings(), flags.config.as_deref())
 }
 
 /// What signals make the server do.

@@ -29,6 +29,7 @@ mod report;
 mod tally;
 mod target;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -36,7 +37,7 @@ use std::path::PathBuf;
 use memtftp_client::{Cancel, Client, Error, Url};
 use thiserror::Error;
 
-use crate::cli::{BenchFlags, Known, Share};
+use crate::cli::{Address, BenchFlags, Known, Share};
 use crate::exit::{self, Failure};
 use crate::interrupt::Interrupt;
 
@@ -219,9 +220,9 @@ fn reference_client(flags: &BenchFlags, cancel: &Cancel) -> Client {
 
 /// What the server gives for `name`, read twice; `None` if it refuses: then the load shows how.
 fn reference(client: &Client, target: &Target, name: &str) -> Result<Option<Vec<u8>>, BenchError> {
-    let root = format!("tftp://{}/", target.server).parse();
-    let root: Url = root.map_err(|error| TargetError::Url(target.server.to_string(), error))?;
-    let url = root.join(name.as_bytes());
+    let server = target.server.to_string();
+    let url: Url = Address::parse(OsStr::new(&server)).map_err(TargetError::from)?.url;
+    let url = url.join(name.as_bytes());
     let failed = |error| BenchError::Reference { name: name.to_owned(), error };
     let first = match client.get_bytes(&url) {
         Ok(bytes) => bytes,

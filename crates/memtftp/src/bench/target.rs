@@ -1,16 +1,21 @@
 //! The server under load: which one the URL means, and whether it may be loaded.
 
+use std::ffi::OsStr;
 use std::net::{SocketAddr, ToSocketAddrs};
 
-use memtftp_client::{Mode, Url, UrlError};
+use memtftp_client::{Mode, Url};
 use memtftp_server::Access;
 use thiserror::Error;
+
+use crate::cli::{Address, AddressError};
 
 /// Why there is no load.
 #[derive(Debug, Error)]
 pub(crate) enum TargetError {
-    #[error("{0}: {1}")]
-    Url(String, UrlError),
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    #[error("name the file, too: {0}/NAME, or names with --mix and {0}/")]
+    NoFile(String),
     #[error("files are compared byte by byte: leave ;mode=netascii out of the URL")]
     Netascii,
     #[error("the file's name is not UTF-8, and a load has no other")]
@@ -34,7 +39,11 @@ pub(crate) struct Target {
 impl Target {
     /// Understands `url`, looks its host up, and refuses a public address unless it is `owned`.
     pub(crate) fn find(url: &str, owned: bool) -> Result<Target, TargetError> {
-        let parsed: Url = url.parse().map_err(|error| TargetError::Url(url.to_owned(), error))?;
+        let address = Address::parse(OsStr::new(url))?;
+        if address.is_bare {
+            return Err(TargetError::NoFile(url.to_owned()));
+        }
+        let parsed = address.url;
         if parsed.mode() == Some(Mode::Netascii) {
             return Err(TargetError::Netascii);
         }
@@ -76,9 +85,11 @@ mod tests {
         assert_eq!(find("tftp://127.0.0.1/a").unwrap(), "127.0.0.1:69 a");
         assert_eq!(find("tftp://127.0.0.1:6969/dir/a b").unwrap(), "127.0.0.1:6969 dir/a b");
         assert_eq!(find("tftp://[::1]:70/a;mode=octet").unwrap(), "[::1]:70 a");
-        for wrong in ["a", "http://127.0.0.1/a", "tftp:///a", "tftp://127.0.0.1:0/a"] {
-            assert!(matches!(find(wrong), Err(TargetError::Url(..))), "{wrong}");
+        assert_eq!(find("127.0.0.1:6969/dir/a").unwrap(), "127.0.0.1:6969 dir/a");
+        for wrong in ["/a", "http://127.0.0.1/a", "tftp:///a", "tftp://127.0.0.1:0/a"] {
+            assert!(matches!(find(wrong), Err(TargetError::Address(_))), "{wrong}");
         }
+        assert!(find("127.0.0.1").unwrap_err().to_string().contains("127.0.0.1/NAME"));
         let netascii = find("tftp://127.0.0.1/a;mode=netascii");
         assert!(matches!(netascii, Err(TargetError::Netascii)));
         assert!(matches!(find("tftp://127.0.0.1/%ff"), Err(TargetError::NotText)));

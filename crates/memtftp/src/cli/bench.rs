@@ -5,22 +5,25 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, value_parser};
+use clap::Args;
 
-use crate::cli::values::{duration, size, some_time};
+use crate::cli::values::{
+    any_windowsize, blksize, count, duration, size, some_count, some_time,
+};
 
 /// Flags of `memtftp bench`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct BenchFlags {
-    /// Server and file: `tftp://HOST[:PORT]/NAME`; port 69 without one
+    /// Server and file: HOST[:PORT]/NAME or `tftp://HOST[:PORT]/NAME`; port 69 without one
+    #[arg(value_name = "HOST/NAME")]
     pub(crate) url: String,
 
     /// Clients at once; all begin together unless --ramp is given
-    #[arg(long, value_name = "N", default_value_t = 10, value_parser = value_parser!(u32).range(1..=200_000), help_heading = "Load")]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clients, help_heading = "Load")]
     pub(crate) clients: u32,
 
     /// Transfers of all clients together [default: one for each client]
-    #[arg(long, value_name = "M", conflicts_with = "duration", help_heading = "Load")]
+    #[arg(long, value_name = "M", conflicts_with = "duration", value_parser = transfers, help_heading = "Load")]
     pub(crate) transfers: Option<NonZeroU64>,
 
     /// Each client begins again and again until this time is over; what runs then is cut off
@@ -36,15 +39,15 @@ pub(crate) struct BenchFlags {
     pub(crate) spread: bool,
 
     /// Seed of all that is random: the choice of files, what --loss drops, what --put writes
-    #[arg(long, value_name = "N", default_value_t = 1, help_heading = "Load")]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count::<u64>, help_heading = "Load")]
     pub(crate) seed: u64,
 
     /// Block size to ask for [default: do not ask, 512]
-    #[arg(long, value_name = "BYTES", value_parser = value_parser!(u16).range(8..=65_464), help_heading = "Transfers")]
+    #[arg(long, short, value_name = "BYTES", value_parser = blksize, help_heading = "Transfers")]
     pub(crate) blksize: Option<u16>,
 
     /// Window to ask for [default: do not ask, lock-step]
-    #[arg(long, value_name = "BLOCKS", value_parser = value_parser!(u16).range(1..), help_heading = "Transfers")]
+    #[arg(long, short, value_name = "BLOCKS", value_parser = any_windowsize, help_heading = "Transfers")]
     pub(crate) windowsize: Option<u16>,
 
     /// Write instead of read: client 7 writes NAME-7, and each file is read back in the end
@@ -73,7 +76,7 @@ pub(crate) struct BenchFlags {
     pub(crate) give_up: Option<Duration>,
 
     /// Measure the CPU and the memory of this process, too
-    #[arg(long, value_name = "PID", help_heading = "Report")]
+    #[arg(long, value_name = "PID", value_parser = some_count::<u32>, help_heading = "Report")]
     pub(crate) server_pid: Option<u32>,
 
     /// Report as one JSON object
@@ -130,6 +133,15 @@ impl FromStr for Known {
             _ => Err("give a name at the server and a path here, like boot.efi=./boot.efi".into()),
         }
     }
+}
+
+fn clients(text: &str) -> Result<u32, String> {
+    let clients = text.parse().ok().filter(|clients| (1..=200_000).contains(clients));
+    clients.ok_or_else(|| "give a number of clients from 1 to 200000".into())
+}
+
+fn transfers(text: &str) -> Result<NonZeroU64, String> {
+    text.parse().map_err(|_| "give a number of transfers from 1".into())
 }
 
 fn percent(text: &str) -> Result<f64, String> {

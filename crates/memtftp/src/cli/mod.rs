@@ -1,28 +1,36 @@
 //! The command line.
 
+mod address;
 mod bench;
 mod check;
 mod get;
 mod log;
 mod manual;
+mod mistake;
+mod nearly;
 mod put;
 mod serve;
 mod status;
 mod transfer;
 mod values;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgAction, Parser, Subcommand};
 
+pub(crate) use address::{Address, AddressError};
 pub(crate) use bench::{BenchFlags, Known, Share};
 pub(crate) use check::CheckFlags;
 pub(crate) use get::{Destination, GetFlags};
 pub(crate) use log::LogFlags;
 pub(crate) use manual::{CompletionsFlags, ManFlags};
+pub(crate) use mistake::words;
+pub(crate) use nearly::did_you_mean;
 pub(crate) use put::{Origin, PutFlags};
 pub(crate) use serve::ServeFlags;
 pub(crate) use status::{StatusFlags, of_service};
 pub(crate) use transfer::TransferFlags;
-pub(crate) use values::{duration, size};
+pub(crate) use values::{
+    blksize, boolean, count, duration, port, size, some_count, windowsize,
+};
 
 /// A TFTP server that keeps its files in memory, and a client.
 ///
@@ -31,8 +39,12 @@ pub(crate) use values::{duration, size};
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true)]
 pub(crate) struct Cli {
+    /// Say more; twice says most
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
