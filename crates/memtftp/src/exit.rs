@@ -1,6 +1,6 @@
 //! Exit codes, and what to do about each error.
 
-use std::io;
+use std::io::{self, Write};
 
 use memtftp_client::{Error, ErrorCode, Silence};
 
@@ -18,6 +18,8 @@ pub(crate) const PROTOCOL: u8 = 6;
 pub(crate) const SHORT: u8 = 7;
 /// Ended by a signal: this and its number, as shells do.
 pub(crate) const SIGNAL: u8 = 128;
+/// Whoever read our output has gone: as if SIGPIPE had ended us.
+pub(crate) const PIPE: u8 = SIGNAL + 13;
 
 /// Why the program ends early.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,6 +34,11 @@ impl From<String> for Failure {
     fn from(line: String) -> Failure {
         Failure { code: LOCAL, line: Some(line) }
     }
+}
+
+/// Writes a line about what went wrong to standard error. Nobody is left to hear that this fails.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "memtftp: {}", plain(line));
 }
 
 /// Returns a message without the numbers that the system has for its errors.
@@ -126,7 +133,10 @@ mod tests {
     #[test]
     fn numbers_of_errors_are_left_out() {
         let error = io::Error::from_raw_os_error(2);
-        assert_eq!(plain(&format!("a: {error}: b: {error}")), "a: No such file or directory: b: No such file or directory");
+        assert_eq!(
+            plain(&format!("a: {error}: b: {error}")),
+            "a: No such file or directory: b: No such file or directory"
+        );
         assert_eq!(plain("a (os error b) (os error 2"), "a (os error b) (os error 2");
     }
 

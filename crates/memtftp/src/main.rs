@@ -36,10 +36,7 @@ fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { code, line }) => {
-            for line in line.iter().flat_map(|text| text.lines()) {
-                // Nobody is left to hear that standard error is gone.
-                let _ = writeln!(io::stderr(), "memtftp: {}", exit::plain(line));
-            }
+            line.iter().flat_map(|text| text.lines()).for_each(exit::say);
             ExitCode::from(code)
         }
     }

@@ -111,7 +111,10 @@ impl Commands {
                 self.server.reopen_request_log();
                 match self.reload() {
                     Ok(reloaded) => tell(&reloaded),
-                    Err(error) => tracing::error!("not reloaded, all stays as it was: {error}"),
+                    Err(error) => {
+                        let why = error.to_string().replace('\n', "; ");
+                        tracing::error!("not reloaded, all stays as it was: {why}");
+                    }
                 }
                 service::ready(&self.server);
             } else if signal == SIGUSR1 {

@@ -56,6 +56,11 @@ pub(crate) fn put(flags: &PutFlags) -> Result<(), Failure> {
     transfers.end()
 }
 
+/// Whether what reads our output has gone, like `head`. It has what it wanted.
+fn is_closed_pipe(error: &Error) -> bool {
+    matches!(error, Error::Write { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+}
+
 /// Several transfers, and how they end together.
 struct Transfers {
     client: Client,
@@ -96,14 +101,17 @@ impl Transfers {
             let line = Some(format!("{url}: interrupted"));
             return Err(Failure { code: exit::SIGNAL + signal, line });
         }
-        eprintln!("memtftp: {url}: {}", exit::line(&error, self.has_options));
+        if is_closed_pipe(&error) {
+            return Err(Failure { code: exit::PIPE, line: None });
+        }
+        exit::say(&format!("{url}: {}", exit::line(&error, self.has_options)));
         self.code.get_or_insert(exit::code(&error));
         Ok(())
     }
 
     /// Tells that a file would take the place of another of the same command, which it must not.
     fn clash(&mut self, url: &Url, what: &str, name: &str) {
-        eprintln!("memtftp: {url}: {what} and would be replaced: give each a {name} of its own");
+        exit::say(&format!("{url}: {what} and would be replaced: give each a {name} of its own"));
         self.code.get_or_insert(exit::LOCAL);
     }
 

@@ -213,7 +213,7 @@ mod tests {
         let args =
             ["memtftp", "bench", "tftp://127.0.0.1/a", "--put", "--clients", "40", "--spread"];
         match Cli::try_parse_from(args).unwrap().command {
-            Command::Bench(flags) => *flags,
+            Some(Command::Bench(flags)) => *flags,
             other => panic!("{other:?}"),
         }
     }

@@ -19,7 +19,9 @@ pub(crate) struct Address {
 /// Why a text is no place at a server. The user must change it.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub(crate) enum AddressError {
-    #[error("{text}: {scheme}:// is a URL of another scheme, and memtftp speaks TFTP alone: {tftp}")]
+    #[error(
+        "{text}: {scheme}:// is a URL of another scheme, and memtftp speaks TFTP alone: {tftp}"
+    )]
     OtherScheme { text: String, scheme: String, tftp: String },
     #[error("{text} is no URL: {error}")]
     Url { text: String, error: UrlError },
@@ -138,7 +140,11 @@ mod tests {
             ("h/a;mode=netascii", "tftp://h/a%3Bmode=netascii", false),
         ] {
             let address = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert_eq!((address.url.to_string().as_str(), address.is_bare), (url, is_bare), "{text}");
+            assert_eq!(
+                (address.url.to_string().as_str(), address.is_bare),
+                (url, is_bare),
+                "{text}"
+            );
         }
     }
 

@@ -7,9 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::cli::values::{
-    any_windowsize, blksize, count, duration, size, some_count, some_time,
-};
+use crate::cli::values::{any_windowsize, blksize, count, duration, size, some_count, some_time};
 
 /// Flags of `memtftp bench`.
 #[derive(Clone, Debug, Args)]
@@ -161,7 +159,7 @@ mod tests {
     fn parse(flags: &[&str]) -> Result<BenchFlags, clap::Error> {
         let args = ["memtftp", "bench", "tftp://localhost/a"].iter().chain(flags);
         Cli::try_parse_from(args).map(|cli| match cli.command {
-            Command::Bench(flags) => *flags,
+            Some(Command::Bench(flags)) => *flags,
             other => panic!("{other:?}"),
         })
     }

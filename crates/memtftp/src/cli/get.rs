@@ -175,7 +175,7 @@ mod tests {
     fn files(arguments: &[&str]) -> Result<Vec<(String, Destination)>, ArgumentError> {
         let args = ["memtftp", "get"].iter().chain(arguments);
         let files = match Cli::try_parse_from(args).unwrap().command {
-            Command::Get(flags) => flags.files()?,
+            Some(Command::Get(flags)) => flags.files()?,
             other => panic!("{other:?}"),
         };
         Ok(files.into_iter().map(|(url, to)| (url.to_string(), to)).collect())
@@ -231,7 +231,8 @@ mod tests {
         assert_eq!(files(&["-p", "70", "h/a", "-o", "to"]), of("tftp://h:70/a", file("to")));
         assert_eq!(files(&["-p70", "h:71/a"]), of("tftp://h:71/a", file("a")));
         assert_eq!(files(&["::1", "a", "-o", "/tmp"]), of("tftp://[::1]/a", file("/tmp/a")));
-        let two = vec![("tftp://h/a".into(), file("/tmp/a")), ("tftp://i/b".into(), file("/tmp/b"))];
+        let two =
+            vec![("tftp://h/a".into(), file("/tmp/a")), ("tftp://i/b".into(), file("/tmp/b"))];
         assert_eq!(files(&["h/a", "i/b", "/tmp"]), Ok(two));
     }
 }

@@ -120,14 +120,32 @@ mod tests {
     fn mistakes_are_said_in_words_of_ours() {
         for (arguments, line) in [
             ("sevre", "there is no command sevre; did you mean serve? (see memtftp --help)"),
-            ("serve --prot 69", "there is no option --prot; did you mean --port? (see memtftp serve --help)"),
+            (
+                "serve --prot 69",
+                "there is no option --prot; did you mean --port? (see memtftp serve --help)",
+            ),
             ("serve --memory", "--memory needs a value (see memtftp serve --help)"),
-            ("serve --memory lots", "--memory lots: give a size like 500M or 2GiB (see memtftp serve --help)"),
+            (
+                "serve --memory lots",
+                "--memory lots: give a size like 500M or 2GiB (see memtftp serve --help)",
+            ),
             ("serve a b", "b is one word too many (see memtftp serve --help)"),
-            ("serve -p 1 -p 2", "--port is given twice: remove one of them (see memtftp serve --help)"),
-            ("serve --uploads on", "--uploads on: give off, create or replace (see memtftp serve --help)"),
-            ("get --mode octett h/a", "--mode octett: give octet or netascii; did you mean octet? (see memtftp get --help)"),
-            ("get -b 7 h/a", "--blksize 7: give a number of bytes from 8 to 65464 (see memtftp get --help)"),
+            (
+                "serve -p 1 -p 2",
+                "--port is given twice: remove one of them (see memtftp serve --help)",
+            ),
+            (
+                "serve --uploads on",
+                "--uploads on: give off, create or replace (see memtftp serve --help)",
+            ),
+            (
+                "get --mode octett h/a",
+                "--mode octett: give octet or netascii; did you mean octet? (see memtftp get --help)",
+            ),
+            (
+                "get -b 7 h/a",
+                "--blksize 7: give a number of bytes from 8 to 65464 (see memtftp get --help)",
+            ),
         ] {
             assert_eq!(said(arguments), line, "{arguments}");
         }

@@ -28,9 +28,7 @@ pub(crate) use put::{Origin, PutFlags};
 pub(crate) use serve::ServeFlags;
 pub(crate) use status::{StatusFlags, of_service};
 pub(crate) use transfer::TransferFlags;
-pub(crate) use values::{
-    blksize, boolean, count, duration, port, size, some_count, windowsize,
-};
+pub(crate) use values::{blksize, boolean, count, duration, port, size, windowsize};
 
 /// A TFTP server that keeps its files in memory, and a client.
 ///

@@ -60,6 +60,9 @@ pub(crate) fn nearest<'a>(typed: &str, known: &[&'a str]) -> Vec<&'a str> {
         let bare = word.trim_start_matches('-');
         // A word that only begins alike needs more than its beginning.
         let score = strsim::jaro_winkler(&typed, bare).min(strsim::jaro(&typed, bare) + 0.08);
+        // One slip of the fingers, which is much of a short word.
+        let slip = typed.len() > 2 && strsim::damerau_levenshtein(&typed, bare) == 1;
+        let score = if slip { score.max(ALIKE) } else { score };
         (score >= ALIKE).then_some((score, *word))
     };
     let mut alike: Vec<(f64, &str)> = known.iter().filter_map(likeness).collect();

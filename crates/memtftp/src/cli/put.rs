@@ -101,7 +101,7 @@ mod tests {
     fn files(arguments: &[&str]) -> Result<Vec<(Origin, String)>, ArgumentError> {
         let args = ["memtftp", "put"].iter().chain(arguments);
         let files = match Cli::try_parse_from(args).unwrap().command {
-            Command::Put(flags) => flags.files()?,
+            Some(Command::Put(flags)) => flags.files()?,
             other => panic!("{other:?}"),
         };
         Ok(files.into_iter().map(|(from, url)| (from, url.to_string())).collect())

@@ -10,17 +10,17 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, value_parser};
+use clap::Args;
 use memtftp_server::rules::{RuleError, Rules};
 use memtftp_server::{
     Access, Config, ConfigError, DEFAULT_MAX_FILES, DEFAULT_PORT, DirectoryConfig, Durability,
     LogTarget, RequestLogConfig,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use thiserror::Error;
 use toml::Spanned;
 
-use crate::cli::of_service;
+use crate::cli::{blksize, boolean, count, of_service, port, windowsize};
 use crate::state;
 
 pub(crate) use self::file::FileError;
@@ -28,7 +28,7 @@ use self::file::Source;
 use self::rule::RuleEntry;
 use self::value::{
     Allow, DurabilityMode, Format, GsoMode, IoMode, Listen, PortRange, Size, Time, Umask,
-    UploadsMode, User, some,
+    UploadsMode, User,
 };
 
 /// How long transfers may go on after SIGTERM without `--drain`.
@@ -38,16 +38,15 @@ const DEFAULT_DRAIN: Duration = Duration::from_secs(10);
 const DEFAULT_UMASK: u32 = 0o022;
 
 /// Every setting. What is not given has its default.
-#[derive(Args, Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[derive(Args, Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) struct Settings {
     /// Answer on this address, with a port or without; repeatable [default: every address]
-    #[serde(deserialize_with = "some")]
-    #[arg(long, value_name = "ADDRESS", help_heading = "Network")]
+    #[arg(long, short, value_name = "ADDRESS", help_heading = "Network")]
     listen: Option<Vec<Listen>>,
 
     /// Answer on this port [default: 6969]; boot firmware wants 69
-    #[arg(long, help_heading = "Network")]
+    #[arg(long, short, value_parser = port, help_heading = "Network")]
     port: Option<u16>,
 
     /// Run transfers on these ports, for firewalls [default: any]
@@ -56,16 +55,15 @@ pub(crate) struct Settings {
 
     /// Run transfers on the listening port, for NAT and containers
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-        default_missing_value = "true", help_heading = "Network")]
+        default_missing_value = "true", value_parser = boolean, help_heading = "Network")]
     single_port: Option<bool>,
 
     /// Answer requests to IPv4 broadcast addresses, too, as switches send that have no configuration
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-        default_missing_value = "true", help_heading = "Network")]
+        default_missing_value = "true", value_parser = boolean, help_heading = "Network")]
     answer_broadcast: Option<bool>,
 
     /// Serve clients of this network, or `any`; repeatable [default: loopback and private networks]
-    #[serde(deserialize_with = "some")]
     #[arg(long, value_name = "CIDR", help_heading = "Policy")]
     allow: Option<Vec<Allow>>,
 
@@ -78,7 +76,7 @@ pub(crate) struct Settings {
     preload: Option<Vec<PathBuf>>,
 
     /// Serve the files of this directory, and store uploads there before they are served
-    #[arg(long, value_name = "DIR", help_heading = "Files")]
+    #[arg(long, short, value_name = "DIR", help_heading = "Files")]
     dir: Option<PathBuf>,
 
     /// When an upload to --dir counts as stored [default: fsync]
@@ -87,7 +85,7 @@ pub(crate) struct Settings {
 
     /// Make the directories below --dir that uploads need
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-        default_missing_value = "true", help_heading = "Files")]
+        default_missing_value = "true", value_parser = boolean, help_heading = "Files")]
     create_dirs: Option<bool>,
 
     /// Bits that new files below --dir do not get, in octal [default: 022]
@@ -107,29 +105,29 @@ pub(crate) struct Settings {
     max_client_memory: Option<Size>,
 
     /// Files that may be held [default: 100000]
-    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = "Limits")]
     max_files: Option<usize>,
 
     /// Transfers at once [default: 100000]
-    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = "Limits")]
     max_sessions: Option<usize>,
 
     /// Transfers at once of one client address, on each worker [default: 4096]
-    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = "Limits")]
     max_client_sessions: Option<usize>,
 
     /// Uploads in flight [default: 16384]
-    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = "Limits")]
     max_uploads: Option<usize>,
 
     /// Transfers whose client has not answered yet; over it the oldest of them end unanswered
     /// [default: 32768]
-    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = count::<usize>, help_heading = "Limits")]
     max_half_open: Option<usize>,
 
     /// Requests of one client address a second, on each worker; over it they get no answer
     /// [default: 5000]
-    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[arg(long, value_name = "N", value_parser = count::<u32>, help_heading = "Limits")]
     max_client_requests: Option<u32>,
 
     /// End a transfer that takes longer than this [default: 4h]
@@ -137,11 +135,11 @@ pub(crate) struct Settings {
     max_transfer_time: Option<Time>,
 
     /// Largest block agreed, in bytes [default: what fits the interface's MTU]
-    #[arg(long, value_name = "BYTES", value_parser = value_parser!(u16).range(8..=65_464), help_heading = "Limits")]
+    #[arg(long, value_name = "BYTES", value_parser = blksize, help_heading = "Limits")]
     max_blksize: Option<u16>,
 
     /// Largest window agreed, in blocks [default: 64]
-    #[arg(long, value_name = "BLOCKS", value_parser = value_parser!(u16).range(1..=32_767), help_heading = "Limits")]
+    #[arg(long, value_name = "BLOCKS", value_parser = windowsize, help_heading = "Limits")]
     max_windowsize: Option<u16>,
 
     /// Give a transfer up after this much silence [default: 60s]
@@ -158,7 +156,7 @@ pub(crate) struct Settings {
     request_log_format: Option<Format>,
 
     /// Lines a second about datagrams that get no service; one line counts the others [default: 100]
-    #[arg(long, value_name = "N", help_heading = "Request log")]
+    #[arg(long, value_name = "N", value_parser = count::<u32>, help_heading = "Request log")]
     max_unrecognized: Option<u32>,
 
     /// Unix socket for `memtftp status` [default: memtftp.sock in $RUNTIME_DIRECTORY, if that is set]
@@ -166,12 +164,12 @@ pub(crate) struct Settings {
     status_socket: Option<PathBuf>,
 
     /// Worker threads [default: one for each core]
-    #[arg(long, value_name = "N", help_heading = "Process")]
+    #[arg(long, value_name = "N", value_parser = workers, help_heading = "Process")]
     workers: Option<NonZeroUsize>,
 
     /// Keep each worker on a core of its own
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
-        default_missing_value = "true", help_heading = "Process")]
+        default_missing_value = "true", value_parser = boolean, help_heading = "Process")]
     pin: Option<bool>,
 
     /// How datagrams are moved [default: batched on Linux, portable elsewhere]
@@ -253,19 +251,11 @@ pub(crate) fn plan(flags: &Settings, file: Option<&Path>) -> Result<Plan, Settin
     let Some(path) = file else { return flags.clone().understand() };
     let source = Source::read(path)?;
     let settings = flags.clone().over(source.settings()?);
-    let rules = settings.rule.iter().map(Spanned::span).collect::<Vec<_>>();
-    let mut plan = settings.understand().map_err(|error| {
-        let place = match &error {
-            SettingsError::Rule(RuleError::Rule { number, .. }) => {
-                rules.get(*number).map(|span| source.line_at(span.start))
-            }
-            _ => source.lines_of(&error.flags()),
-        };
-        match place {
+    let mut plan =
+        settings.understand().map_err(|error| match source.places_of(&error.flags()) {
             Some(place) => SettingsError::At { place, error: Box::new(error) },
             None => error,
-        }
-    })?;
+        })?;
     plan.config.own_files.push(path.to_owned());
     Ok(plan)
 }
@@ -277,8 +267,8 @@ impl Settings {
             ($($setting:ident),* $(,)?) => {
                 Settings {
                     $($setting: self.$setting.or(file.$setting),)*
-                    rule: file.rule,
-                    aliases: file.aliases,
+                    rule: [self.rule, file.rule].concat(),
+                    aliases: self.aliases.into_iter().chain(file.aliases).collect(),
                 }
             };
         }
@@ -319,6 +309,11 @@ impl Settings {
             user,
             drain,
         )
+    }
+
+    /// These with files that are served from `directory`.
+    pub(crate) fn with_directory(self, directory: PathBuf) -> Settings {
+        Settings { dir: Some(directory), ..self }
     }
 
     fn understand(self) -> Result<Plan, SettingsError> {
@@ -459,6 +454,10 @@ impl Plan {
             aliases: self.aliases.clone(),
         }
     }
+}
+
+fn workers(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "give a number of threads from 1".into())
 }
 
 fn access(allow: &[Allow]) -> Result<Access, SettingsError> {

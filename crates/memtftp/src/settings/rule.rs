@@ -1,19 +1,35 @@
 //! A rule as the configuration file has it.
 
 use memtftp_server::rules::{Direction, Rule, Verdict};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
-use super::value::{Allow, some};
+use super::file::{Mistakes, text_of};
+use super::value::Allow;
+use crate::cli::{blksize, boolean, did_you_mean, windowsize};
 
 /// What a refused client reads if the rule does not say.
 const DEFAULT_TEXT: &str = "not allowed here";
 
+/// The keys of a rule.
+pub(super) const KEYS: [&str; 9] = [
+    "name",
+    "clients",
+    "direction",
+    "file",
+    "rewrite",
+    "ignore-case",
+    "max-blksize",
+    "max-windowsize",
+    "action",
+];
+
 /// One `[[rule]]`.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) struct RuleEntry {
     name: Option<String>,
-    #[serde(deserialize_with = "some")]
     clients: Option<Vec<Allow>>,
     direction: Option<Way>,
     file: Option<String>,
@@ -24,7 +40,7 @@ pub(crate) struct RuleEntry {
     action: Option<Action>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Way {
     Read,
@@ -32,27 +48,59 @@ enum Way {
 }
 
 /// `"allow"`, `"refuse"` or `{ refuse = "text for the client" }`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(untagged, expecting = "\"allow\", \"refuse\" or { refuse = \"text for the client\" }")]
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
 enum Action {
     Word(Word),
     Text(Text),
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Word {
     Allow,
     Refuse,
 }
 
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Serialize)]
 struct Text {
     refuse: String,
 }
 
 impl RuleEntry {
+    /// Reads a rule; what is wrong in it goes to `mistakes`. `settings` are the keys that stand
+    /// outside of rules.
+    pub(super) fn read(
+        table: &DeTable<'_>,
+        settings: &[&str],
+        mistakes: &mut Mistakes,
+    ) -> RuleEntry {
+        let mut rule = RuleEntry::default();
+        for (key, value) in table {
+            let (name, at) = (key.get_ref().as_ref(), key.span().start);
+            match name {
+                "name" => rule.name = one(name, value, mistakes, text),
+                "clients" => rule.clients = mistakes.list(name, value),
+                "direction" => rule.direction = one(name, value, mistakes, way),
+                "file" => rule.file = one(name, value, mistakes, text),
+                "rewrite" => rule.rewrite = one(name, value, mistakes, text),
+                "ignore-case" => rule.ignore_case = one(name, value, mistakes, boolean),
+                "max-blksize" => rule.max_blksize = one(name, value, mistakes, blksize),
+                "max-windowsize" => rule.max_windowsize = one(name, value, mistakes, windowsize),
+                "action" => rule.action = action(value, mistakes),
+                _ if settings.contains(&name) => {
+                    mistakes.add(at, format!("{name} belongs above the first [[rule]]"));
+                }
+                _ => {
+                    let meant = did_you_mean(name, &KEYS, "");
+                    mistakes.add(at, format!("a rule has no key {name}{meant}"));
+                }
+            }
+        }
+        rule
+    }
+
+    /// The rule that this means.
     pub(super) fn meaning(&self) -> Rule {
         let clients = self.clients.clone().unwrap_or_default();
         Rule {
@@ -78,4 +126,54 @@ impl RuleEntry {
             }),
         }
     }
+}
+
+/// One value, as `parse` understands it.
+fn one<T>(
+    name: &str,
+    value: &Spanned<DeValue<'_>>,
+    mistakes: &mut Mistakes,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Option<T> {
+    let parsed = match text_of(value.get_ref()) {
+        Some(text) => parse(&text).map_err(|why| format!("{name} = {text:?}: {why}")),
+        None => Err(format!("{name}: give one value")),
+    };
+    parsed.map_err(|words| mistakes.add(value.span().start, words)).ok()
+}
+
+fn text(text: &str) -> Result<String, String> {
+    Ok(text.to_owned())
+}
+
+fn way(text: &str) -> Result<Way, String> {
+    match text {
+        "read" => Ok(Way::Read),
+        "write" => Ok(Way::Write),
+        _ => Err("give read or write".into()),
+    }
+}
+
+fn action(value: &Spanned<DeValue<'_>>, mistakes: &mut Mistakes) -> Option<Action> {
+    let refusal = |table: &DeTable<'_>| match table.iter().next() {
+        Some((key, text)) if key.get_ref() == "refuse" && table.len() == 1 => {
+            let refuse = text.get_ref().as_str()?.to_owned();
+            Some(Action::Text(Text { refuse }))
+        }
+        _ => None,
+    };
+    let action = match value.get_ref() {
+        DeValue::Table(table) => refusal(table),
+        DeValue::String(text) => match text.as_ref() {
+            "allow" => Some(Action::Word(Word::Allow)),
+            "refuse" => Some(Action::Word(Word::Refuse)),
+            _ => None,
+        },
+        _ => None,
+    };
+    if action.is_none() {
+        let words = "action: give \"allow\", \"refuse\" or { refuse = \"text for the client\" }";
+        mistakes.add(value.span().start, words.into());
+    }
+    action
 }

@@ -11,27 +11,13 @@ use clap::ValueEnum;
 use ipnet::IpNet;
 use jiff::SignedDuration;
 use memtftp_server::{Durability, Gso, Io, LogFormat, RunAs, Uploads};
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_with::{DeserializeFromStr, SerializeDisplay};
+use serde::Serialize;
+use serde_with::SerializeDisplay;
 
 use crate::cli::{duration, size};
 
-/// A list that has something in it. An empty one could be read as everything or as nothing.
-pub(super) fn some<'de, D, T>(input: D) -> Result<Option<Vec<T>>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    let list = Vec::deserialize(input)?;
-    if list.is_empty() {
-        return Err(D::Error::custom("an empty list: remove the line, or say what is meant"));
-    }
-    Ok(Some(list))
-}
-
 /// Whom the server becomes.
-#[derive(Clone, Debug, DeserializeFromStr, SerializeDisplay)]
+#[derive(Clone, Debug, SerializeDisplay)]
 pub(super) struct User(pub(super) RunAs);
 
 impl FromStr for User {
@@ -49,7 +35,7 @@ impl fmt::Display for User {
 }
 
 /// An address to listen on.
-#[derive(Clone, Copy, Debug, DeserializeFromStr, SerializeDisplay)]
+#[derive(Clone, Copy, Debug, SerializeDisplay)]
 pub(super) enum Listen {
     Address(IpAddr),
     WithPort(SocketAddr),
@@ -78,7 +64,7 @@ impl fmt::Display for Listen {
 }
 
 /// Clients that are served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, DeserializeFromStr, SerializeDisplay)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SerializeDisplay)]
 pub(super) enum Allow {
     Any,
     Network(IpNet),
@@ -116,29 +102,9 @@ impl fmt::Display for Allow {
     }
 }
 
-/// A number, or one with a unit.
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "a size like 500M or 2GiB, or a number of bytes")]
-enum SizeText {
-    Bytes(u64),
-    Text(String),
-}
-
 /// A number of bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, SerializeDisplay)]
-#[serde(try_from = "SizeText")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SerializeDisplay)]
 pub(super) struct Size(pub(super) u64);
-
-impl TryFrom<SizeText> for Size {
-    type Error = String;
-
-    fn try_from(text: SizeText) -> Result<Size, String> {
-        match text {
-            SizeText::Bytes(bytes) => Ok(Size(bytes)),
-            SizeText::Text(text) => text.parse(),
-        }
-    }
-}
 
 impl FromStr for Size {
     type Err = String;
@@ -161,7 +127,7 @@ impl fmt::Display for Size {
 }
 
 /// A length of time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, DeserializeFromStr, SerializeDisplay)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SerializeDisplay)]
 pub(super) struct Time(pub(super) Duration);
 
 impl FromStr for Time {
@@ -180,7 +146,7 @@ impl fmt::Display for Time {
 }
 
 /// Ports from the first to the last.
-#[derive(Clone, Debug, PartialEq, Eq, DeserializeFromStr, SerializeDisplay)]
+#[derive(Clone, Debug, PartialEq, Eq, SerializeDisplay)]
 pub(super) struct PortRange(pub(super) RangeInclusive<u16>);
 
 impl FromStr for PortRange {
@@ -202,7 +168,7 @@ impl fmt::Display for PortRange {
 }
 
 /// Bits of permission that are taken away, written in octal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, DeserializeFromStr, SerializeDisplay)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, SerializeDisplay)]
 pub(super) struct Umask(pub(super) u32);
 
 impl FromStr for Umask {
@@ -224,7 +190,7 @@ impl fmt::Display for Umask {
 macro_rules! words {
     ($(#[$about:meta])* $name:ident is $meaning:ident { $($(#[$doc:meta])* $word:ident,)* }) => {
         $(#[$about])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Deserialize, Serialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
         #[serde(rename_all = "kebab-case")]
         pub(super) enum $name {
             $($(#[$doc])* $word,)*

@@ -86,15 +86,12 @@ fn links_that_leave_are_refused() {
     serve(&preload(&files));
 }
 
-/// A link to nowhere, and one to its own directory.
 #[test]
-fn links_that_lead_nowhere_are_refused() {
-    for target in ["none", "."] {
-        let files = directory(&[("file", b"x")]);
-        symlink(target, files.path().join("link")).unwrap();
-        let line = refuses_to_start(&preload(&files));
-        assert!(line.contains("link"), "{line}");
-    }
+fn a_link_that_leads_nowhere_is_refused() {
+    let files = directory(&[("file", b"x")]);
+    symlink("none", files.path().join("link")).unwrap();
+    let line = refuses_to_start(&preload(&files));
+    assert!(line.contains("link"), "{line}");
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn a_bad_file_keeps_the_old_settings_and_says_why() {
     place.configure("uploads = \"replace\"\nport = \"none\"\n");
     let said = reload(&server, 1);
     assert!(said.contains("not reloaded, all stays as it was"), "{said}");
-    assert!(said.contains("memtftp.toml:2: port = \"none\": invalid type"), "{said}");
+    assert!(said.contains("memtftp.toml:2:8: port = \"none\": give a port"), "{said}");
     let refused = client.put("f", b"two", &[]).unwrap_err().refusal();
     assert_eq!(refused.0, 6, "{refused:?}");
 }

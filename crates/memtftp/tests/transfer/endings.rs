@@ -201,7 +201,7 @@ fn a_pipe_that_is_closed() {
     let (server, url) = server_with_a_file(4_000 * KIB);
     let script = format!("{{ {BINARY} get {url} -; echo code $? >&2; }} | head -c 1");
     let done = shell(&script, server.directory());
-    assert!(done.output.contains("code 1") && done.output.contains("cannot write"), "{done:?}");
+    assert!(done.output.contains("code 141") && !done.output.contains("memtftp:"), "{done:?}");
 }
 
 #[test]
@@ -215,16 +215,16 @@ fn hosts_without_an_address() {
 fn command_lines_that_mean_nothing() {
     let local = old_file();
     for (arguments, words) in [
-        (&["get"][..], "<URL>"),
+        (&["get"][..], "memtftp get HOST/NAME"),
         (&["get", "http://h/a"], "tftp://"),
-        (&["get", "tftp://h/a/"], "FILE"),
+        (&["get", "tftp://h/a/"], "tftp://h/a/NAME"),
         (&["get", "tftp://h/a", "tftp://h/b", "none"], "mkdir -p none"),
-        (&["put", "file"], "memtftp put --help"),
+        (&["put", "file"], "memtftp put file HOST"),
         (&["put", "file", "file", "tftp://h/a"], "tftp://h/a/"),
         (&["put", "-", "tftp://h/"], "tftp://h/NAME"),
         (&["get", "--blksize", "7", "tftp://h/a"], "--blksize"),
         (&["get", "--timeout", "0s", "tftp://h/a"], "--timeout"),
-        (&["get", "--no-options", "--blksize", "512", "tftp://h/a"], "cannot be used"),
+        (&["get", "--no-options", "--blksize", "512", "tftp://h/a"], "contradict each other"),
     ] {
         let done = memtftp(local.path(), arguments);
         assert!(done.line(1).contains(words), "{arguments:?}: {done:?}");
