@@ -13,8 +13,10 @@ mod progress;
 mod serve;
 mod service;
 mod settings;
+mod signals;
 mod state;
 mod status;
+mod stderr;
 mod transfer;
 
 use std::env;
@@ -25,9 +27,11 @@ use clap::{CommandFactory, Parser};
 use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::format;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use crate::cli::{Cli, Command};
 use crate::exit::Failure;
+use crate::stderr::StandardError;
 
 /// The environment variable that says how much is written on standard error.
 const LEVEL: &str = "MEMTFTP_LOG";
@@ -55,15 +59,25 @@ fn run() -> Result<(), Failure> {
     let Some(command) = cli.command else {
         return print(Cli::command().render_help().to_string().as_bytes());
     };
+    let stderr = StandardError::new();
+    let writer = match command {
+        Command::Serve(_) => {
+            let stderr = stderr.clone();
+            BoxMakeWriter::new(move || stderr.clone())
+        }
+        _ => BoxMakeWriter::new(io::stderr),
+    };
     tracing_subscriber::fmt()
         .fmt_fields(format::debug_fn(messages::write_field).delimited(" "))
         .with_max_level(level(cli.verbose)?)
         .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(writer)
+        // They would be told on standard error, where the one was that could not be written.
+        .log_internal_errors(false)
         .init();
     match command {
-        Command::Serve(flags) => serve::run(*flags).map_err(|error| error.to_string())?,
+        Command::Serve(flags) => serve::run(*flags, &stderr).map_err(|error| error.to_string())?,
         Command::Check(flags) => {
             print(check::run(&flags).map_err(|error| error.to_string())?.as_bytes())?;
         }

@@ -1,21 +1,19 @@
 //! `memtftp serve`.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
-use memtftp_server::{LogTarget, ReloadError, Reloaded, Server, StartError};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
-use signal_hook::iterator::Signals;
+use memtftp_server::{LogTarget, Server, StartError};
 use thiserror::Error;
 
 use crate::banner;
 use crate::cli::ServeFlags;
-use crate::service::{self, Watchdog};
-use crate::settings::{Plan, SettingsError, plan};
+use crate::service::{self, Manager, Watchdog};
+use crate::settings::{SettingsError, plan};
+use crate::signals::{Commands, Early};
 use crate::state;
+use crate::stderr::StandardError;
 
 /// Why the server did not run. The text says what to type.
 #[derive(Debug, Error)]
@@ -37,20 +35,11 @@ pub(crate) enum ServeError {
     Signals(#[from] io::Error),
 }
 
-/// Why everything stays as it was.
-#[derive(Debug, Error)]
-enum NotReloaded {
-    #[error(transparent)]
-    Settings(#[from] SettingsError),
-    #[error(transparent)]
-    Server(#[from] ReloadError),
-}
-
 /// Serves until a signal ends it.
-pub(crate) fn run(flags: ServeFlags) -> Result<(), ServeError> {
-    let plan = read(&flags)?;
-    // Before the start, so that no signal finds the process without its handlers.
-    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP, SIGUSR1])?;
+pub(crate) fn run(flags: ServeFlags, stderr: &StandardError) -> Result<(), ServeError> {
+    let mut written = stderr.finish_later();
+    let signals = Early::listen()?;
+    let plan = plan(&flags.settings(), flags.config.as_deref())?;
     if plan.is_default_log
         && let Some(LogTarget::File(log)) = plan.config.request_log.as_ref().map(|log| &log.target)
     {
@@ -64,85 +53,21 @@ pub(crate) fn run(flags: ServeFlags) -> Result<(), ServeError> {
         builder = builder.preload(directory);
     }
     let server = Arc::new(builder.start()?);
+    written.start_thread()?;
     if given > 0 {
         tracing::info!(
             "{given} listening sockets were handed over: --listen and --port do not count"
         );
     }
-    eprint!("{}", banner::text(&server));
+    stderr.say(banner::text(&server));
 
-    let handle = signals.handle();
-    let commands = Commands { flags, server: Arc::clone(&server), drain: plan.drain };
-    let obeying =
-        thread::Builder::new().name("signals".into()).spawn(move || commands.obey(signals))?;
-    let watchdog = Watchdog::start(&server)?;
-    service::ready(&server);
+    let manager = Manager::start()?;
+    let commands =
+        Commands::new(flags, plan.drain, Arc::clone(&server), manager.clone(), stderr.clone())?;
+    signals.obey(commands)?;
+    let _watchdog = Watchdog::start(&server)?;
+    manager.ready(&server);
     server.wait();
-    handle.close();
-    if let Some(watchdog) = watchdog {
-        watchdog.end();
-    }
-    if obeying.join().is_err() {
-        tracing::error!("the signal thread ended early");
-    }
+    manager.finish();
     Ok(())
-}
-
-fn read(flags: &ServeFlags) -> Result<Plan, SettingsError> {
-    plan(&flags.settings(), flags.config.as_deref())
-}
-
-/// What signals make the server do.
-struct Commands {
-    flags: ServeFlags,
-    server: Arc<Server>,
-    drain: Duration,
-}
-
-impl Commands {
-    /// The first SIGTERM or Ctrl-C lets transfers finish, the second does not; SIGHUP opens the request
-    /// log again, and reads the configuration file and what has changed in the preloaded directories;
-    /// SIGUSR1 prints the status.
-    fn obey(mut self, mut signals: Signals) {
-        let mut stopping = false;
-        for signal in signals.forever() {
-            if signal == SIGHUP {
-                service::reloading();
-                self.server.reopen_request_log();
-                match self.reload() {
-                    Ok(reloaded) => tell(&reloaded),
-                    Err(error) => {
-                        let why = error.to_string().replace('\n', "; ");
-                        tracing::error!("not reloaded, all stays as it was: {why}");
-                    }
-                }
-                service::ready(&self.server);
-            } else if signal == SIGUSR1 {
-                let _ = write!(io::stderr(), "{}", self.server.status());
-            } else if std::mem::replace(&mut stopping, true) {
-                tracing::info!("stopping now");
-                self.server.abort();
-            } else {
-                let drain = self.drain;
-                tracing::info!("stopping: transfers have {drain:?} to finish; again stops at once");
-                service::stopping();
-                self.server.drain(drain);
-            }
-        }
-    }
-
-    fn reload(&mut self) -> Result<Reloaded, NotReloaded> {
-        let plan = read(&self.flags)?;
-        let reloaded = self.server.reload(plan.config, &plan.preload)?;
-        self.drain = plan.drain;
-        Ok(reloaded)
-    }
-}
-
-fn tell(reloaded: &Reloaded) {
-    let Reloaded { loaded, gone, kept } = reloaded;
-    tracing::info!("reloaded: {loaded} files loaded, {gone} gone");
-    if !kept.is_empty() {
-        tracing::warn!("not changed before the next start: {}", kept.join(", "));
-    }
 }

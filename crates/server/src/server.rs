@@ -6,6 +6,7 @@ mod workers;
 
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,9 +35,6 @@ use crate::sockets::{self, WorkerSockets};
 use crate::status::socket::{Serving, StatusSocket};
 use crate::status::{Gauge, Status};
 use crate::worker::Command;
-
-/// How long the end of a server waits for a request log that takes no line.
-const LOG_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A file was not put into the server. The caller must act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -76,6 +74,8 @@ pub struct Server {
     #[cfg(unix)]
     status: Mutex<Option<Serving>>,
     log: Option<RequestLog>,
+    /// Whoever ends it does not want to wait.
+    is_hurried: AtomicBool,
 }
 
 impl Server {
@@ -152,6 +152,7 @@ impl Server {
             faults: faults.map(|plan| Arc::new(Rules::new(plan))),
             ended,
             log,
+            is_hurried: AtomicBool::new(false),
         };
         server.start_workers(sockets, &config, &running, &sender)?;
         if let Some(directory) = &server.directory {
@@ -287,8 +288,10 @@ impl Server {
         self.tell(&Command::Drain(patience));
     }
 
-    /// Ends every transfer now and tells its client. Returns at once; [`Server::wait`] waits.
+    /// Ends every transfer now and tells its client. Returns at once; [`Server::wait`] waits, and for a
+    /// request log that takes no line a quarter of a second only.
     pub fn abort(&self) {
+        self.is_hurried.store(true, Ordering::Relaxed);
         self.tell(&Command::Stop);
     }
 
@@ -317,17 +320,20 @@ impl Server {
 
     /// Ends what is left when the workers have ended. Waits for no peer, and for the log within reason.
     fn finish(&self) {
+        // Locked to the end, so that all who wait do.
         #[cfg(unix)]
-        drop(self.status.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        #[cfg(unix)]
+        drop(status.take());
         if let Some(log) = &self.log {
-            log.finish(LOG_PATIENCE);
+            log.finish(&self.is_hurried);
         }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.abort();
+        self.tell(&Command::Stop);
         for worker in self.workers.drain(..) {
             if worker.thread.join().is_err() {
                 tracing::error!("a worker ended by a defect in the server");

@@ -3,12 +3,15 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use memtftp_server::{
-    Access, Config, ConfigError, NameError, PreloadError, PutError, Server, SocketError,
-    StartError, Uploads,
+    Access, Config, ConfigError, LogFormat, LogTarget, NameError, PreloadError, PutError,
+    RequestLogConfig, Server, SocketError, StartError, Uploads,
 };
+use rustix::fs::{CWD, Mode, mkfifoat};
 use testkit::{Packet, Raw, ack, bytes, data, rrq, wait_for, wrq};
 
 #[test]
@@ -25,6 +28,33 @@ fn files_go_in_and_uploads_come_out() {
     let taken = server.take("switch.cfg").unwrap();
     assert_eq!((taken.as_ref(), server.get("switch.cfg").is_none()), (&file[..], true));
     server.stop();
+}
+
+/// A pipe that nobody reads stands for any log that takes nothing, such as a file on a disk that hangs.
+#[test]
+fn the_end_waits_for_no_log_that_takes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let ends: [fn(Server); 3] = [drop, Server::stop, |server| {
+        server.drain(Duration::ZERO);
+        server.wait();
+    }];
+    for (number, end) in ends.into_iter().enumerate() {
+        let pipe = directory.path().join(number.to_string());
+        mkfifoat(CWD, &pipe, Mode::RWXU).unwrap();
+        let log = RequestLogConfig { target: LogTarget::File(pipe), format: LogFormat::Text };
+        let server = Server::builder().request_log(log).start().unwrap();
+        let mut client = Raw::new(server.address());
+        for _ in 0..1_000 {
+            client.get("missing", &[]).unwrap_err();
+        }
+        server.reopen_request_log();
+        let (ended, end_of_it) = mpsc::channel();
+        thread::spawn(move || {
+            end(server);
+            ended.send(()).unwrap();
+        });
+        end_of_it.recv_timeout(testkit::DEADLINE).unwrap();
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 
 use nix::sys::ptrace;
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::wait_for;
@@ -24,6 +24,16 @@ impl Frozen {
         ptrace::interrupt(thread).unwrap();
         waitpid(thread, Some(WaitPidFlag::__WALL)).unwrap();
         Frozen(thread)
+    }
+}
+
+impl Frozen {
+    /// Waits until the thread has ended with its process, which this has kept from being seen.
+    pub fn wait_for_end(self) {
+        while !matches!(
+            waitpid(self.0, Some(WaitPidFlag::__WALL)).unwrap(),
+            WaitStatus::Exited(..) | WaitStatus::Signaled(..)
+        ) {}
     }
 }
 

@@ -68,6 +68,16 @@ impl Manager {
     }
 }
 
+impl Manager {
+    /// Reads nothing from now on: what the service tells finds no room.
+    pub fn stall(&self) {
+        let other = UnixDatagram::unbound().unwrap();
+        other.set_nonblocking(true).unwrap();
+        let path = self.directory.path().join("notify");
+        while other.send_to(b"X_FILLER=1", &path).is_ok() {}
+    }
+}
+
 /// So many sockets that share a free port of this address.
 pub fn sharing(ip: &str, count: usize) -> Vec<UdpSocket> {
     let bind = |port: u16| {

@@ -11,10 +11,26 @@ use crate::DEADLINE;
 #[derive(Clone)]
 pub(crate) struct Output(Arc<(Mutex<Collected>, Condvar)>);
 
+type Stream = Box<dyn Read + Send>;
+
 #[derive(Default)]
 struct Collected {
     lines: Vec<String>,
+    /// Nothing more is collected.
     ended: bool,
+    /// The thread is to stop after the next line.
+    leave: Option<Leave>,
+    /// What is not read any more, but open.
+    left: Option<Stream>,
+}
+
+/// How a reader leaves a stream that has not ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// It reads no more.
+    Stalled,
+    /// It closes its end.
+    Gone,
 }
 
 impl Output {
@@ -24,18 +40,31 @@ impl Output {
         let shared = Arc::clone(&output.0);
         thread::spawn(move || {
             let (collected, changed) = &*shared;
-            let mut reader = BufReader::new(stream);
+            let mut reader = BufReader::new(Box::new(stream) as Stream);
             let mut line = Vec::new();
-            while reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            let left = loop {
+                if !reader.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                    break None;
+                }
                 let text = String::from_utf8_lossy(&line).trim_end_matches('\n').to_owned();
-                locked(collected).lines.push(text);
+                let mut collected = locked(collected);
+                collected.lines.push(text);
                 changed.notify_all();
                 line.clear();
-            }
-            locked(collected).ended = true;
+                if let Some(leave) = collected.leave {
+                    break (leave == Leave::Stalled).then(|| reader.into_inner());
+                }
+            };
+            let mut collected = locked(collected);
+            (collected.left, collected.ended) = (left, true);
             changed.notify_all();
         });
         output
+    }
+
+    /// Makes the thread leave after the next line that comes.
+    pub(crate) fn leave(&self, leave: Leave) {
+        locked(&self.0.0).leave = Some(leave);
     }
 
     /// All lines so far.

@@ -1,17 +1,19 @@
 //! The built program, started as an operator would.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::process::{Pid, kill_process};
 use tempfile::TempDir;
 
 use crate::log::Line;
-use crate::output::Output;
+use crate::output::{Leave, Output};
 use crate::{clients, wait_for};
 
 pub use rustix::process::Signal;
@@ -146,6 +148,29 @@ impl Memtftp {
     pub fn wait_for_stderr(&self, text: &str) -> String {
         let found = self.stderr.wait_for(text, |line| line.contains(text));
         found.unwrap_or_else(|| panic!("no {text:?} in {:#?}", self.stderr()))
+    }
+
+    /// Lets the reader of standard error stall: the pipe is full from now on, and stays so.
+    pub fn stall_stderr(&self) {
+        let mut pipe = self.leave_stderr(Leave::Stalled);
+        fcntl_setfl(&pipe, OFlags::NONBLOCK).unwrap();
+        // Byte by byte, or there would be room for a short line.
+        while pipe.write(b"\n").is_ok() {}
+    }
+
+    /// Lets the reader of standard error go, as `head` does.
+    pub fn close_stderr(&self) {
+        drop(self.leave_stderr(Leave::Gone));
+    }
+
+    /// Returns the end of the pipe that it writes to.
+    fn leave_stderr(&self, leave: Leave) -> File {
+        let path = format!("/proc/{}/fd/2", self.child.id());
+        let mut pipe = OpenOptions::new().write(true).open(path).unwrap();
+        self.stderr.leave(leave);
+        pipe.write_all(b"\n").unwrap();
+        self.stderr.wait_for_end("the reader to leave");
+        pipe
     }
 
     /// The complete lines of the request log so far.

@@ -9,6 +9,7 @@ mod explained;
 mod manager;
 mod privileges;
 mod sockets;
+mod stalled;
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -25,7 +25,13 @@ const SUMMARY: Duration = Duration::from_secs(1);
 /// How soon lines are tried again that could not be written.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The longest that the end of a server waits for its log, however slowly that goes on.
+/// The end of a server waits for its log as long as that takes a line in each such time,
+const STALL: Duration = Duration::from_millis(250);
+
+/// or in so many of these if there is no hurry,
+const STALLS: u32 = 4;
+
+/// but not longer than this.
 const LONGEST_END: Duration = Duration::from_secs(5);
 
 /// The request log of a running server.
@@ -101,19 +107,20 @@ impl RequestLog {
     }
 
     /// Waits until what is queued is written. Gives up, and says how many lines are lost, when none was
-    /// written for `patience`: whoever takes the log has stalled. All other senders must be gone.
-    pub(crate) fn finish(&self, patience: Duration) {
+    /// written for a second, or for a quarter of one in a hurry: whoever takes the log has stalled. All
+    /// other senders must be gone.
+    pub(crate) fn finish(&self, is_hurried: &AtomicBool) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Running { queue, messages, unwritten, thread, ended }) = running else { return };
         drop(queue);
         let until = Instant::now() + LONGEST_END;
-        let mut settled = None;
-        while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(patience) {
-            let now = self.progress.settled.load(Ordering::Relaxed);
-            if settled.replace(now) == Some(now) || Instant::now() >= until {
-                let left = messages.len() as u64
-                    + self.progress.in_hand.load(Ordering::Relaxed)
-                    + unwritten.unsaid();
+        let (mut settled, mut stalls) = (self.progress.settled(), 0);
+        while ended.recv_timeout(STALL) == Err(RecvTimeoutError::Timeout) {
+            let before = std::mem::replace(&mut settled, self.progress.settled());
+            stalls = if settled == before { stalls + 1 } else { 0 };
+            let most = if is_hurried.load(Ordering::Relaxed) { 1 } else { STALLS };
+            if stalls >= most || Instant::now() >= until {
+                let left = messages.len() as u64 + self.progress.in_hand() + unwritten.unsaid();
                 tracing::error!(
                     "the request log is not taken by its reader or its disk: the last {left} lines of \
                      it are lost"
@@ -124,6 +131,16 @@ impl RequestLog {
         if thread.join().is_err() {
             tracing::error!("the request log ended early");
         }
+    }
+}
+
+impl Progress {
+    fn settled(&self) -> u64 {
+        self.settled.load(Ordering::Relaxed)
+    }
+
+    fn in_hand(&self) -> u64 {
+        self.in_hand.load(Ordering::Relaxed)
     }
 }
 
