@@ -91,7 +91,7 @@ impl Places {
                 .args(["serve", "--listen", "127.0.0.1:69", "--workers", "1"])
                 .arg(if kind == Kind::Directory { "--dir" } else { "--preload" })
                 .arg(root)
-                .args(["--request-log", "/dev/null"])
+                .args(["--request-log", "/dev/null", "--uploads", "replace"])
                 .args(["--max-sessions", "200000", "--max-half-open", "200000"]),
             Kind::Reference => command.arg("127.0.0.1:69").arg(self.root.join(file.name)),
             Kind::Dnsmasq => command

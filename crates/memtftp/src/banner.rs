@@ -78,6 +78,9 @@ fn uploads(uploads: Uploads) -> &'static str {
     match uploads {
         Uploads::Off => "off (--uploads create or replace allows them)",
         Uploads::Create => "on, new files only (--uploads replace also replaces)",
+        Uploads::KeepPreloaded => {
+            "on, but what was preloaded is not replaced (--uploads replace allows that, off forbids all)"
+        }
         Uploads::Replace => "on, files are replaced (--uploads off forbids them)",
     }
 }

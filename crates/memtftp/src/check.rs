@@ -138,7 +138,7 @@ fn served(
             format!("refused{name}: file not found, unless a client has uploaded it")
         }
         (Direction::Write, Uploads::Off, _) => "refused: uploads are off, see uploads".to_owned(),
-        (Direction::Write, Uploads::Create, Some(path)) => {
+        (Direction::Write, Uploads::Create | Uploads::KeepPreloaded, Some(path)) => {
             format!("refused{name}: {} exists, see uploads", path.display())
         }
         (Direction::Write, _, _) => format!("taken{name}"),

@@ -54,6 +54,8 @@ pub enum Uploads {
     Off,
     /// Add files that do not exist.
     Create,
+    /// Add files and replace those that clients have uploaded; what was preloaded stays.
+    KeepPreloaded,
     /// Add files and replace them.
     Replace,
 }

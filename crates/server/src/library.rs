@@ -20,6 +20,7 @@ use crate::grant::{Denied, Grant};
 use crate::interfaces::Interfaces;
 use crate::jobs::{Begin, Busy, Commit, Waiter};
 use crate::later::{Answers, HardwareDesk};
+use crate::preload::PreloadedNames;
 use crate::refusals::{already_exists, bad_name, busy, no_room, not_found};
 use crate::rules::{Caps, Direction, Hardware, Rules};
 
@@ -46,6 +47,8 @@ struct Shared {
     shares: Mutex<HashMap<IpAddr, Arc<Budget>, RandomState>>,
     /// What stands behind the memory.
     directory: Option<Directory>,
+    /// What uploads may not replace, if the settings say so.
+    preloaded: PreloadedNames,
     /// Started when a rule first needs it.
     hardware: OnceLock<HardwareDesk>,
 }
@@ -92,9 +95,10 @@ impl NamedUpload {
         self.caps = grant.caps();
     }
 
-    fn existing(&self) -> Existing {
+    fn existing(&self, preloaded: &PreloadedNames) -> Existing {
         match self.config.uploads {
-            Uploads::Replace => Existing::Replace,
+            Uploads::KeepPreloaded if preloaded.load().contains(&self.name) => Existing::Refuse,
+            Uploads::KeepPreloaded | Uploads::Replace => Existing::Replace,
             Uploads::Create | Uploads::Off => Existing::Refuse,
         }
     }
@@ -119,9 +123,11 @@ impl Library {
         config: SharedConfig,
         interfaces: Interfaces,
         directory: Option<Directory>,
+        preloaded: PreloadedNames,
     ) -> Library {
         let (shares, hardware) = (Mutex::default(), OnceLock::new());
-        let shared = Shared { config, arrivals, interfaces, shares, directory, hardware };
+        let shared =
+            Shared { config, arrivals, interfaces, shares, directory, preloaded, hardware };
         Library { store, shared: Arc::new(shared), answers: None }
     }
 
@@ -191,7 +197,7 @@ impl Library {
         let (Some(directory), Some(answers)) = (&self.shared.directory, &self.answers) else {
             return Answer::Now(Ok(upload));
         };
-        let (existing, answers) = (upload.existing(), answers.clone());
+        let (existing, answers) = (upload.existing(&self.shared.preloaded), answers.clone());
         directory.begin(Begin { id, upload, existing, grant, answers });
         Answer::Later
     }
@@ -224,7 +230,10 @@ impl Library {
                 return Err(Refusal::new(ErrorCode::ACCESS, text).into());
             }
             Uploads::Create if self.is_only_in_memory(&name) => return Err(already_exists().into()),
-            Uploads::Create | Uploads::Replace => {}
+            Uploads::KeepPreloaded if self.shared.preloaded.load().contains(&name) => {
+                return Err(already_exists().into());
+            }
+            Uploads::Create | Uploads::KeepPreloaded | Uploads::Replace => {}
         }
         self.check_count(&config, &name)?;
         let share = self.share_of(&config, request.peer.ip());
@@ -379,7 +388,7 @@ impl Files for Library {
     }
 
     fn commit(&mut self, id: SessionId, upload: Self::Upload) -> Answer<Receipt> {
-        let existing = upload.existing();
+        let existing = upload.existing(&self.shared.preloaded);
         let NamedUpload { name, upload, config, .. } = *upload;
         if let (Some(directory), Some(answers)) = (&self.shared.directory, &self.answers) {
             let (version, answers) = (self.store.seal(upload), answers.clone());

@@ -1,9 +1,11 @@
 //! Loads the files of directories into memory, and again what has changed there.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use memtftp_store::{Name, NameError, Store, Version, VersionMark};
 use thiserror::Error;
 use walkdir::WalkDir;
@@ -155,7 +157,11 @@ fn name_of(root: &Path, path: &Path) -> Result<Name, PreloadError> {
 #[derive(Debug, Default)]
 pub(crate) struct Preloaded {
     files: BTreeMap<Name, Loaded>,
+    names: PreloadedNames,
 }
+
+/// The names under which files were loaded, for who must not wait while others are read.
+pub(crate) type PreloadedNames = Arc<ArcSwap<HashSet<Name>>>;
 
 /// One file as it was when it was loaded.
 #[derive(Clone, Debug)]
@@ -172,6 +178,11 @@ pub(crate) struct Changes {
 }
 
 impl Preloaded {
+    /// Returns the names of what is loaded, now and later.
+    pub(crate) fn names(&self) -> PreloadedNames {
+        Arc::clone(&self.names)
+    }
+
     /// Reads what is new or has changed on disk since it was last loaded. A file that is there under
     /// several names, by links, is held once.
     ///
@@ -245,6 +256,7 @@ impl Preloaded {
                 store.remove_version(&name, &version);
             }
         }
+        self.names.store(Arc::new(self.files.keys().cloned().collect()));
         counts
     }
 }

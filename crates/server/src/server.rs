@@ -126,6 +126,7 @@ impl Server {
             Arc::clone(&shared),
             interfaces.clone(),
             directory.clone(),
+            preloaded.names(),
         );
         library.prepare(&config.rules)?;
         let records = (keep_records > 0).then(|| Records::new(keep_records));

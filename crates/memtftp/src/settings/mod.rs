@@ -14,7 +14,7 @@ use clap::Args;
 use memtftp_server::rules::{RuleError, Rules};
 use memtftp_server::{
     Access, Config, ConfigError, DEFAULT_MAX_FILES, DEFAULT_PORT, DirectoryConfig, Durability,
-    LogTarget, RequestLogConfig,
+    LogTarget, RequestLogConfig, Uploads,
 };
 use serde::Serialize;
 use thiserror::Error;
@@ -67,7 +67,7 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "CIDR", help_heading = "Policy")]
     allow: Option<Vec<Allow>>,
 
-    /// What clients may upload [default: replace]
+    /// What clients may upload [default: off with --dir, keep-preloaded with --preload, else replace]
     #[arg(long, value_enum, help_heading = "Policy")]
     uploads: Option<UploadsMode>,
 
@@ -319,6 +319,7 @@ impl Settings {
     fn understand(self) -> Result<Plan, SettingsError> {
         let defaults = Config::default();
         let (directory, is_default_log) = (self.directory()?, self.request_log.is_none());
+        let uploads = self.uploads();
         let rules = self.rule.iter().map(|rule| rule.get_ref().meaning()).collect();
         let aliases: Vec<_> = self.aliases.clone().into_iter().collect();
         let config = Config {
@@ -331,7 +332,7 @@ impl Settings {
             gso: self.gso.map_or(defaults.gso, GsoMode::meaning),
             user: self.user.map(|user| user.0),
             access: access(&self.allow.unwrap_or_default())?,
-            uploads: self.uploads.map_or(defaults.uploads, UploadsMode::meaning),
+            uploads,
             directory,
             rules: Rules::new(rules, &aliases)?,
             memory: self.memory.map_or(defaults.memory, |size| size.0),
@@ -370,6 +371,16 @@ impl Settings {
             rules: self.rule,
             aliases: self.aliases,
         })
+    }
+
+    /// What the operator has put there is not replaced unless that is said.
+    fn uploads(&self) -> Uploads {
+        match (self.uploads, &self.dir, &self.preload) {
+            (Some(mode), ..) => mode.meaning(),
+            (None, Some(_), _) => Uploads::Off,
+            (None, None, Some(preload)) if !preload.is_empty() => Uploads::KeepPreloaded,
+            (None, None, _) => Uploads::Replace,
+        }
     }
 
     fn directory(&self) -> Result<Option<DirectoryConfig>, SettingsError> {

@@ -219,6 +219,8 @@ words! {
         Off,
         /// New files only
         Create,
+        /// New files, and new versions of uploaded ones: what was preloaded stays
+        KeepPreloaded,
         /// New files, and new versions of existing ones
         Replace,
     }

@@ -72,7 +72,8 @@ fn a_disk_that_is_mounted_over_the_directory_is_served_and_followed() {
 #[test]
 fn a_full_disk_is_a_refusal_to_that_client_and_nothing_else() {
     let mount = Mount::new();
-    let server = Memtftp::serve(BINARY, &["--dir", mount.path().to_str().unwrap()]);
+    let server =
+        Memtftp::serve(BINARY, &["--dir", mount.path().to_str().unwrap(), "--uploads", "replace"]);
     put(&server, "fits", &bytes(500_000)).unwrap();
     let (code, text) = refused(put(&server, "does not", &bytes(900_000)));
     assert_eq!((code, text.as_str()), (3, "the server's disk is full"));
@@ -87,7 +88,8 @@ fn a_disk_that_cannot_be_written_is_a_refusal_and_reads_go_on() {
     let mount = Mount::new();
     std::fs::write(mount.path().join("f"), "there").unwrap();
     mount.run("mount", &["-o", "remount,ro"]);
-    let server = Memtftp::serve(BINARY, &["--dir", mount.path().to_str().unwrap()]);
+    let server =
+        Memtftp::serve(BINARY, &["--dir", mount.path().to_str().unwrap(), "--uploads", "replace"]);
     assert_eq!(get(&server, "f").unwrap(), b"there");
     let (code, text) = refused(put(&server, "new", b"x"));
     assert_eq!((code, text.as_str()), (0, "the server cannot store the file"));

@@ -262,7 +262,7 @@ fn an_upload_whose_name_is_not_durable_is_refused_and_what_is_on_disk_is_served(
         let disk = Disk::new();
         disk.file("f", "old");
         let served = disk.served();
-        let flags = ["--dir", served.to_str().unwrap()];
+        let flags = ["--dir", served.to_str().unwrap(), "--uploads", "replace"];
         let server = Memtftp::start(faulty(BINARY, faults), &flags);
         assert_eq!(get(&server, "f").unwrap(), b"old");
         let broken = (0, "the server cannot store the file".to_owned());

@@ -11,7 +11,9 @@ use crate::{BINARY, Disk, get, put, refused, wait_until_gone, wait_until_served}
 pub(crate) fn unwatched(disk: &Disk, flags: &[&str]) -> Memtftp {
     let command = faulty(BINARY, &[("inotify_init1", "error=EMFILE")]);
     let served = disk.served();
-    Memtftp::start(command, &[&["--dir", served.to_str().unwrap()], flags].concat())
+    let taking: &[&str] =
+        if flags.contains(&"--uploads") { &[] } else { &["--uploads", "replace"] };
+    Memtftp::start(command, &[&["--dir", served.to_str().unwrap()], taking, flags].concat())
 }
 
 #[test]

@@ -64,9 +64,12 @@ impl Disk {
         fs::read(self.path(name)).unwrap()
     }
 
+    /// A server that also takes uploads, unless a flag says otherwise.
     fn serve(&self, flags: &[&str]) -> Memtftp {
         let served = self.served();
-        Memtftp::serve(BINARY, &[&["--dir", served.to_str().unwrap()], flags].concat())
+        let taking: &[&str] =
+            if flags.contains(&"--uploads") { &[] } else { &["--uploads", "replace"] };
+        Memtftp::serve(BINARY, &[&["--dir", served.to_str().unwrap()], taking, flags].concat())
     }
 }
 

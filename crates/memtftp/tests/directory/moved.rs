@@ -119,7 +119,10 @@ fn a_link_to_the_directory_is_no_file_that_cannot_be_served() {
     disk.file("f", "x").file("large", testkit::bytes(2_000_000));
     let link = disk.above.path().join("link");
     symlink("served", &link).unwrap();
-    let server = Memtftp::serve(BINARY, &["--dir", link.to_str().unwrap(), "--memory", "1MB"]);
+    let server = Memtftp::serve(
+        BINARY,
+        &["--dir", link.to_str().unwrap(), "--uploads", "replace", "--memory", "1MB"],
+    );
     assert_eq!(get(&server, "f").unwrap(), b"x");
     // Said when all names are listed, the link's before them.
     server.wait_for_stderr("large (2000000 bytes) is larger than the memory");

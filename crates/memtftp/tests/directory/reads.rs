@@ -85,7 +85,14 @@ fn what_the_disk_refuses_is_counted() {
     mode(disk.above.path(), 0o755);
     mode(&disk.path("unreadable"), 0o000);
     let served = disk.served();
-    let flags = ["--dir", served.to_str().unwrap(), "--status-socket", STATUS_SOCKET];
+    let flags = [
+        "--dir",
+        served.to_str().unwrap(),
+        "--uploads",
+        "replace",
+        "--status-socket",
+        STATUS_SOCKET,
+    ];
     let server = Memtftp::start(unprivileged(BINARY, &disk.beside()), &flags);
     assert_eq!(refused(get(&server, "none")).0, 1);
     assert_eq!(get(&server, "readable").unwrap(), b"x");

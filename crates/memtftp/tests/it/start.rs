@@ -52,13 +52,59 @@ fn files_are_preloaded_under_their_relative_names() {
 #[test]
 fn preloaded_files_are_replaced_in_memory_only() {
     let files = directory(&[("file", b"on disk")]);
-    let server = serve(&preload(&files));
+    let server = serve(&[&preload(&files)[..], &["--uploads", "replace"]].concat());
     let mut client = Raw::new(server.address());
     client.put("file", b"in memory", &[]).unwrap();
     client.put("new", b"x", &[]).unwrap();
     assert_eq!(client.get("file", &[]).unwrap(), b"in memory");
     assert_eq!(fs::read(files.path().join("file")).unwrap(), b"on disk");
     assert!(!files.path().join("new").exists());
+}
+
+#[test]
+fn preloaded_files_are_not_replaced_unless_that_is_said() {
+    let files = directory(&[("file", b"on disk"), ("d/other", b"too")]);
+    let server = serve(&preload(&files));
+    assert!(server.banner("uploads").starts_with("on, but what was preloaded is not replaced"));
+    let mut client = Raw::new(server.address());
+    for name in ["file", "d/other"] {
+        assert_eq!(client.put(name, b"x", &[]).unwrap_err().refusal().0, 6, "{name}");
+    }
+    for content in [b"first", b"again"] {
+        client.put("new", content, &[]).unwrap();
+        assert_eq!(client.get("new", &[]).unwrap(), content);
+    }
+    assert_eq!(client.get("file", &[]).unwrap(), b"on disk");
+    // What is preloaded later is as safe, and what is gone is not any more.
+    fs::write(files.path().join("new"), "from disk").unwrap();
+    fs::remove_file(files.path().join("file")).unwrap();
+    server.signal(testkit::Signal::HUP);
+    server.wait_for_stderr("reloaded: ");
+    assert_eq!(client.put("new", b"x", &[]).unwrap_err().refusal().0, 6);
+    client.put("file", b"uploaded", &[]).unwrap();
+    assert_eq!(client.get("new", &[]).unwrap(), b"from disk");
+}
+
+#[test]
+fn a_directory_takes_no_uploads_unless_that_is_said() {
+    let files = directory(&[("file", b"on disk")]);
+    let path = files.path().to_str().unwrap();
+    for (flags, refused) in [
+        (&[][..], [Some(2), Some(2)]),
+        (&["--preload", path], [Some(2), Some(2)]),
+        (&["--uploads", "create"], [None, Some(6)]),
+        (&["--uploads", "replace"], [None, None]),
+    ] {
+        let server = serve(&[&["--dir", path], flags].concat());
+        let is_off = server.banner("uploads").starts_with("off");
+        assert_eq!(is_off, refused[0].is_some(), "{flags:?}");
+        let mut client = Raw::new(server.address());
+        for (name, code) in ["new", "file"].iter().zip(refused) {
+            let put = client.put(name, b"x", &[]).err().map(|error| error.refusal().0);
+            assert_eq!(put, code, "{flags:?} {name}");
+        }
+        let _ = fs::remove_file(files.path().join("new"));
+    }
 }
 
 #[test]

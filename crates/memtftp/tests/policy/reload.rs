@@ -88,7 +88,7 @@ fn what_has_changed_on_disk_is_loaded_and_uploads_stay() {
     let place = Place::new();
     place.file("kept", "kept").file("changed", "old").file("gone", "gone").file("taken", "disk");
     place.configure("preload = [\"FILES\"]\n");
-    let server = place.serve(&[]);
+    let server = place.serve(&["--uploads", "replace"]);
     let mut client = Raw::new(server.address());
     client.put("kept", b"uploaded over it", &[]).unwrap();
     client.put("taken", b"uploaded over it, too", &[]).unwrap();

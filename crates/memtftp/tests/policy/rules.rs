@@ -101,7 +101,7 @@ fn case_does_not_matter_where_a_rule_says_so() {
         ignore-case = true
         "#,
     );
-    let server = place.serve(&[]);
+    let server = place.serve(&["--uploads", "replace"]);
     let mut client = Raw::new(server.address());
     assert_eq!(client.get("\\boot\\bcd", &[]).unwrap(), b"bcd");
     assert_refused(client.get("other/file", &[]), 1, "file not found");
@@ -161,7 +161,7 @@ fn many_names_of_one_file_take_no_memory() {
         .configure("preload = [\"FILES\"]\nmemory = 1500000\n[aliases]\n\"by-alias\" = \"real\"\n");
     std::os::unix::fs::symlink("real", place.files().join("by-symlink")).unwrap();
     std::fs::hard_link(place.files().join("real"), place.files().join("by-hard-link")).unwrap();
-    let server = place.serve(&[]);
+    let server = place.serve(&["--uploads", "replace"]);
     assert!(
         server.banner("memory").contains("3 files preloaded (976.6 KiB)"),
         "{}",
