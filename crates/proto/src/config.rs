@@ -16,14 +16,26 @@ pub struct Timing {
     pub ceiling: Duration,
     /// Silence after which a transfer is given up.
     pub patience: Duration,
-    /// The same before the peer's first answer. Shorter, since a spoofed request costs this much.
+    /// The same before the peer's first answer.
     pub opening_patience: Duration,
+    /// How often the first packet of a sender is repeated unasked before that. A server whose client
+    /// may be forged sends no more; one whose client erases its flash waits on.
+    pub opening_repeats: u8,
 }
 
+/// The repeats of a server's first packet, unasked: in the first 16 s, without the `timeout` option.
+const SERVER_REPEATS: u8 = 4;
+
 impl Timing {
+    /// The timing of a server that gives a silent client up after this time, be it before or after its
+    /// first answer. A session that waits for that costs a place in a table, which a newer one may
+    /// take.
+    pub fn of_server(patience: Duration) -> Timing {
+        let (opening_patience, opening_repeats) = (patience, SERVER_REPEATS);
+        Timing { patience, opening_patience, opening_repeats, ..Timing::default() }
+    }
+
     /// This timing under the negotiated `timeout` option, in seconds (RFC 2349).
-    ///
-    /// How long an unproven peer is waited for is not for it to say.
     pub(crate) fn with_timeout_option(self, seconds: Option<u8>) -> Timing {
         let Some(seconds) = seconds else { return self };
         let asked = Duration::from_secs(u64::from(seconds));
@@ -32,6 +44,7 @@ impl Timing {
             ceiling: self.ceiling.max(asked),
             // Time for a packet and its repeat.
             patience: self.patience.max(asked * 2),
+            opening_patience: self.opening_patience.max(asked * 2),
             ..self
         }
     }
@@ -66,6 +79,7 @@ impl Default for Timing {
             ceiling: Duration::from_secs(8),
             patience: Duration::from_secs(60),
             opening_patience: Duration::from_secs(16),
+            opening_repeats: u8::MAX,
         }
     }
 }
@@ -134,7 +148,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             sockets: Vec::new(),
-            timing: Timing::default(),
+            timing: Timing::of_server(Timing::default().patience),
             max_sessions: 100_000,
             max_sessions_per_client: 4_096,
             max_uploads: 16_384,

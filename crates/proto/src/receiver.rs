@@ -20,6 +20,9 @@ const ACK_FLOOR: Duration = Duration::from_millis(200);
 /// request or its block 1 first, and tftp-hpa begins its 5 s anew at each ACK 0.
 const FIRST_FLOOR: Duration = Duration::from_secs(8);
 
+/// How often it does so: the request may be forged.
+const FIRST_REPEATS: u8 = 2;
+
 /// Takes blocks in order and acknowledges each window (RFC 7440). Lock-step is a window of one.
 ///
 /// Order of calls: any `handle_*`, then [`poll_transmit`](Receiver::poll_transmit), then
@@ -41,6 +44,8 @@ pub struct Receiver {
     opening: bool,
     /// A server whose writer has not sent a block yet.
     awaiting_first: bool,
+    /// How often its ACK 0 may still be repeated unasked.
+    first_repeats: u8,
     ack_due: bool,
     complete: bool,
     /// When the last acknowledgement was sent.
@@ -83,8 +88,7 @@ pub enum Acknowledgement {
 /// Who receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// A server. Its first answer is the OACK if there are options, else ACK 0. A writer that has lost
-    /// a packet may take 8 s to repeat it, so there is half as much patience again before its first.
+    /// A server. Its first answer is the OACK if there are options, else ACK 0.
     Server,
     /// A client, whose ACK 0 is the answer to an OACK.
     Client,
@@ -95,9 +99,6 @@ impl Receiver {
     pub fn new(now: Time, agreed: &Agreed, mode: Mode, side: Side, timing: &Timing) -> Receiver {
         let mut timing = timing.with_timeout_option(agreed.timeout);
         timing.floor = timing.floor.max(ACK_FLOOR);
-        if side == Side::Server {
-            timing.opening_patience = timing.opening_patience * 3 / 2;
-        }
         let rtt = Rtt::new(&timing);
         Receiver {
             blksize: agreed.blksize,
@@ -108,6 +109,7 @@ impl Receiver {
             decoder: (mode == Mode::Netascii).then(Decoder::default),
             opening: side == Side::Server && agreed.has_options(),
             awaiting_first: side == Side::Server,
+            first_repeats: FIRST_REPEATS,
             ack_due: true,
             complete: false,
             answered: now,
@@ -216,6 +218,13 @@ impl Receiver {
         if now >= self.heard + self.patience() {
             return Expiry::GivenUp;
         }
+        if self.awaiting_first {
+            let Some(left) = self.first_repeats.checked_sub(1) else {
+                self.arm(now);
+                return Expiry::Waiting;
+            };
+            self.first_repeats = left;
+        }
         self.rtt.back_off();
         self.repeated = true;
         self.ack_due = true;
@@ -314,6 +323,7 @@ impl Receiver {
             // An OACK is repeated for a repeated request alone. curl takes a second one for the ACK of
             // its block 1, sends what is behind it as block 1, and the file loses its beginning.
             (true, _) => self.patience(),
+            (false, true) if self.first_repeats == 0 => self.patience(),
             (false, true) => FIRST_FLOOR.max(self.rtt.timeout() * 2),
             (false, false) => self.rtt.timeout(),
         };

@@ -78,6 +78,8 @@ pub struct Sender<C> {
     heard: Time,
     /// Nothing has come from the peer yet.
     unproven: bool,
+    /// How often the first packet may still be repeated unasked before that.
+    opening_repeats: u8,
     bytes: u64,
     retransmissions: u32,
 }
@@ -156,6 +158,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
             burst_at: None,
             heard: now,
             unproven: true,
+            opening_repeats: timing.opening_repeats,
             bytes: 0,
             retransmissions: 0,
         }
@@ -281,6 +284,13 @@ impl<C: AsRef<[u8]>> Sender<C> {
         }
         if now >= self.heard + self.patience() {
             return Expiry::GivenUp;
+        }
+        if self.unproven {
+            let Some(left) = self.opening_repeats.checked_sub(1) else {
+                self.arm(now);
+                return Expiry::Waiting;
+            };
+            self.opening_repeats = left;
         }
         self.rtt.back_off();
         if self.opening {
@@ -490,6 +500,8 @@ impl<C: AsRef<[u8]>> Sender<C> {
     }
 
     fn arm(&mut self, now: Time) {
-        self.deadline = (now + self.rtt.timeout()).min(self.heard + self.patience());
+        let end = self.heard + self.patience();
+        let repeats = !self.unproven || self.opening_repeats > 0;
+        self.deadline = if repeats { end.min(now + self.rtt.timeout()) } else { end };
     }
 }

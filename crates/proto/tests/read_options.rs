@@ -91,14 +91,6 @@ fn limits_cap_what_is_agreed() {
 }
 
 #[test]
-fn the_timeout_option_does_not_say_how_long_a_stranger_is_waited_for() {
-    let mut server = Server::new().file("f", b"x");
-    server.request(&rrq("f", &[("timeout", "255")]));
-    server.quiet_until(16_000);
-    assert_eq!(server.record().outcome, Outcome::TimedOut);
-}
-
-#[test]
 fn a_run_is_not_lent_once_its_window_has_moved() {
     let wire = b"line\r\n".repeat(100);
     let mut server = Server::new().file("f", &b"line\n".repeat(100));

@@ -215,7 +215,7 @@ fn a_client_at_its_bound_has_room_again_however_its_transfers_end() {
         says(&mut server, &wrq("g", &[]));
         // The same port again: the upload before is given up for the read.
         assert_eq!(server.request(&rrq("f", &[])), [data(1, b"x")]);
-        now += 20_000;
+        now += 61_000;
         server.run_until(now);
     }
     assert_eq!(server.endpoint.live_sessions(), 0);

@@ -3,8 +3,10 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::*;
-use memtftp_proto::Outcome;
+use memtftp_proto::{Config, Outcome, Timing};
 
 const ROUND_TRIPS: [u64; 3] = [5, 50, 500];
 
@@ -165,9 +167,61 @@ fn an_upload_repeats_its_oack_for_a_repeated_request_alone() {
         assert_eq!(asked, std::slice::from_ref(&opening));
         server.quiet_until(20_000);
         assert_eq!(server.request(&wrq("f", &[("timeout", seconds)])), [opening]);
-        server.quiet_until(24_000);
+        server.quiet_until(60_000);
         assert_eq!(server.record().outcome, Outcome::TimedOut);
         server.ends_clean();
+    }
+}
+
+/// Requests of each kind and the client's first answer to them, at the last moment at which it comes in
+/// time.
+#[test]
+fn a_client_that_is_slow_at_its_first_answer_is_waited_for() {
+    let kinds = [
+        (rrq("f", &[]), ack(1), 60_000, 4),
+        (wrq("g", &[]), data(1, b"x"), 60_000, 2),
+        (rrq("f", &[("blksize", "8")]), ack(0), 60_000, 4),
+        (rrq("f", &[("timeout", "20")]), ack(0), 60_000, 2),
+        (rrq("f", &[("timeout", "255")]), ack(0), 510_000, 1),
+        (wrq("g", &[("timeout", "30")]), data(1, b"x"), 60_000, 0),
+        (wrq("g", &[("timeout", "255")]), data(1, b"x"), 510_000, 0),
+    ];
+    for (request, answer, patience, repeats) in kinds {
+        let mut server = Server::new().file("f", &bytes(600));
+        assert_eq!(server.request(&request).len(), 1);
+        let sent = server.run_until(patience - 1);
+        assert_eq!(sent.len(), repeats, "{}: {sent:?}", request.escape_ascii());
+        assert_eq!(server.says(&answer).len(), 1, "{}", request.escape_ascii());
+        server.ends_clean();
+        let mut server = Server::new().file("f", &bytes(600));
+        server.request(&request);
+        server.run_until(patience);
+        assert_eq!(server.record().outcome, Outcome::TimedOut);
+        assert_eq!(server.says(&answer), [error(5, "unknown transfer ID")]);
+        server.ends_clean();
+    }
+}
+
+/// Both for a client before its first answer and for one that has answered.
+#[test]
+fn patience_is_what_the_driver_says() {
+    for seconds in [1, 5, 120] {
+        let patience = Duration::from_secs(seconds);
+        let server = || {
+            let change = |config: &mut Config| config.timing = Timing::of_server(patience);
+            Server::with(change).file("f", &bytes(600))
+        };
+        for answered in [false, true] {
+            let mut server = server();
+            server.request(&rrq("f", &[]));
+            if answered {
+                server.says(&ack(1));
+            }
+            server.run_until(seconds * 1_000 - 1);
+            assert_eq!(server.endpoint.live_sessions(), 1);
+            server.run_until(seconds * 1_000);
+            assert_eq!(server.record().outcome, Outcome::TimedOut);
+        }
     }
 }
 

@@ -90,7 +90,9 @@ fn drain(socket: &UdpSocket) -> Vec<usize> {
 
 /// A server with a file of 1 MiB, and the port of a transfer.
 fn server_with_file(host: &Host) -> (Memtftp, SocketAddr) {
-    let server = serve(host, &["--workers", "1", "--max-blksize", "65464"]);
+    // Long enough for all repeats.
+    let flags = ["--workers", "1", "--max-blksize", "65464", "--give-up", "26s"];
+    let server = serve(host, &flags);
     let mut client = client(host, &server);
     client.put("f", &bytes(1 << 20), &[("blksize", "8192")]).unwrap();
     (server, client.tid())

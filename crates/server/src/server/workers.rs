@@ -147,12 +147,10 @@ pub(super) fn endpoint_config(
     workers: usize,
     number: usize,
 ) -> memtftp_proto::Config {
-    let timing = Timing { patience: config.give_up, ..Timing::default() };
-    let opening_patience = timing.opening_patience.min(timing.patience);
     let max_half_open = config.max_half_open.div_ceil(workers);
     memtftp_proto::Config {
         sockets,
-        timing: Timing { opening_patience, ..timing },
+        timing: Timing::of_server(config.give_up),
         max_sessions: config.max_sessions.div_ceil(workers),
         max_sessions_per_client: config.max_client_sessions,
         max_uploads: config.max_uploads.div_ceil(workers),
