@@ -34,6 +34,7 @@ pub(crate) fn text(server: &Server) -> String {
 fn listening(server: &Server) -> String {
     // An address that is not served itself stands for a network of clients that are not.
     let mark = |address: &SocketAddr| match server.config().access.allows(address.ip()) {
+        true if server.absent().contains(address) => format!("{address} (no interface has it yet)"),
         true => address.to_string(),
         false => format!("{address} (its network is not served, see --allow)"),
     };

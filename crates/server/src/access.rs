@@ -12,11 +12,12 @@ pub struct Access {
     private_only: bool,
 }
 
-/// Loopback (RFC 1122, RFC 4291), private use (RFC 1918, RFC 4193) and link-local (RFC 3927,
-/// RFC 4291) addresses.
-const PRIVATE: [&str; 8] = [
+/// Loopback (RFC 1122, RFC 4291), private use (RFC 1918, RFC 4193), shared (RFC 6598: behind the NAT of
+/// a carrier, and in some VPNs) and link-local (RFC 3927, RFC 4291) addresses.
+const PRIVATE: [&str; 9] = [
     "127.0.0.0/8",
     "10.0.0.0/8",
+    "100.64.0.0/10",
     "172.16.0.0/12",
     "192.168.0.0/16",
     "169.254.0.0/16",
@@ -83,9 +84,13 @@ mod tests {
         for client in ["127.9.9.9", "10.1.2.3", "172.31.0.1", "192.168.1.1", "::1", "fd00::1"] {
             assert!(allows(&access, client), "{client}");
         }
-        for client in ["8.8.8.8", "172.32.0.1", "2001:db8::1", "0.0.0.0"] {
+        for client in ["100.64.0.0", "100.100.1.2", "100.127.255.255"] {
+            assert!(allows(&access, client), "{client}");
+        }
+        for client in ["100.63.255.255", "100.128.0.0", "8.8.8.8", "172.32.0.1", "2001:db8::1"] {
             assert!(!allows(&access, client), "{client}");
         }
+        assert!(!allows(&access, "0.0.0.0"));
         assert_eq!(access.to_string(), "loopback and private networks");
     }
 

@@ -87,6 +87,9 @@ pub enum Durability {
 pub struct Config {
     /// Where requests arrive. `[::]` is dual-stack, and IPv4 alone where there is no IPv6.
     pub listen: Vec<SocketAddr>,
+    /// Listen on addresses, too, that no interface has yet, and answer there once one has. Without it,
+    /// and on other systems than Linux, the server does not start.
+    pub absent_addresses: bool,
     /// Answer from the listening port instead of another one for each transfer. For NAT and
     /// containers.
     pub single_port: bool,
@@ -162,6 +165,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: vec![SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), DEFAULT_PORT)],
+            absent_addresses: false,
             single_port: false,
             transfer_ports: None,
             workers: None,
@@ -304,6 +308,7 @@ impl Config {
         let fixed = running.clone();
         let config = Config {
             listen: fixed.listen,
+            absent_addresses: fixed.absent_addresses,
             single_port: fixed.single_port,
             transfer_ports: fixed.transfer_ports,
             workers: fixed.workers,

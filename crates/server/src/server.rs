@@ -13,6 +13,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use crossbeam_channel::Receiver;
 use memtftp_store::{AppendError, Budget, Name, NameError, Store, Version};
+use memtftp_udp::Socket;
 use thiserror::Error;
 
 pub use self::reload::{ReloadError, Reloaded};
@@ -63,6 +64,8 @@ pub struct Server {
     records: Option<Records>,
     faults: Option<Arc<Rules>>,
     listening: Vec<SocketAddr>,
+    /// Those among them that no interface had at the start.
+    absent: Vec<SocketAddr>,
     /// Its listening sockets were handed over.
     inherited: bool,
     transfer_ports: Vec<u16>,
@@ -137,7 +140,11 @@ impl Server {
             gauge: Gauge::new(Vec::new(), store.clone(), Arc::clone(&unwritten)),
             #[cfg(unix)]
             status: Mutex::default(),
-            listening: sockets.first().map(addresses).unwrap_or_default(),
+            listening: sockets.first().map(|all| addresses(all, |_| true)).unwrap_or_default(),
+            absent: sockets
+                .first()
+                .map(|all| addresses(all, Socket::is_absent))
+                .unwrap_or_default(),
             inherited: handed_over,
             transfer_ports: sockets.iter().flat_map(transfer_ports).collect(),
             workers: Vec::with_capacity(count),
@@ -172,6 +179,12 @@ impl Server {
     /// The addresses that requests go to, as they were bound: `[::]` is every address.
     pub fn listening(&self) -> &[SocketAddr] {
         &self.listening
+    }
+
+    /// Those of [`Server::listening`] that no interface had at the start
+    /// ([`Config::absent_addresses`]).
+    pub fn absent(&self) -> &[SocketAddr] {
+        &self.absent
     }
 
     /// The first address, in a form that a client on this machine can use.
@@ -356,8 +369,9 @@ fn share_of_lines(config: &Config) -> u32 {
     config.max_unrecognized.div_ceil(workers.max(1))
 }
 
-fn addresses(sockets: &WorkerSockets) -> Vec<SocketAddr> {
-    sockets.listening().map(|socket| socket.local_addr()).collect()
+fn addresses(sockets: &WorkerSockets, wanted: impl Fn(&Socket) -> bool) -> Vec<SocketAddr> {
+    let wanted = sockets.listening().filter(|socket| wanted(socket));
+    wanted.map(|socket| socket.local_addr()).collect()
 }
 
 fn transfer_ports(sockets: &WorkerSockets) -> Vec<u16> {

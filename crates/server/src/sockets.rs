@@ -123,6 +123,7 @@ pub(crate) fn bind(
         }
     }
     warn_of_small_buffers(&all);
+    warn_of_absent_addresses(&all);
     Ok(all)
 }
 
@@ -247,8 +248,20 @@ impl Ports {
 }
 
 fn options(config: &Config, reuse_port: bool) -> BindOptions {
-    let (io, gso) = (config.io, config.gso);
-    BindOptions { io, reuse_port, recv_buffer: BUFFER, send_buffer: BUFFER, gso, gro: true }
+    let (io, gso, absent) = (config.io, config.gso, config.absent_addresses);
+    BindOptions { io, reuse_port, absent, recv_buffer: BUFFER, send_buffer: BUFFER, gso, gro: true }
+}
+
+/// An address with a mistake in it looks like one that comes later.
+fn warn_of_absent_addresses(all: &[WorkerSockets]) {
+    let listening = all.first().into_iter().flat_map(WorkerSockets::listening);
+    for socket in listening.filter(|socket| socket.is_absent()) {
+        tracing::warn!(
+            "no interface has the address {} yet: clients are served there as soon as one has it \
+             (`ip address` lists those there are)",
+            socket.local_addr().ip()
+        );
+    }
 }
 
 fn warn_of_small_buffers(all: &[WorkerSockets]) {

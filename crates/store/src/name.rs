@@ -26,7 +26,7 @@ pub enum NameError {
     /// The normalised name has more than [`Name::MAX`] bytes.
     #[error("the name is longer than {} bytes", Name::MAX)]
     TooLong,
-    /// One of the parts is `.` or `..`.
+    /// One of the parts is `..`, or `.` where it is more than the `./` in front of a name.
     #[error("the name has a part that is '.' or '..'")]
     Dots,
     /// There is a NUL or another ASCII control character.
@@ -43,8 +43,9 @@ impl Name {
 
     /// Normalises a name as a client spells it.
     ///
-    /// Backslashes become slashes, runs of slashes become one, and leading slashes go. Case stays,
-    /// and so do bytes from 0x80 up. The result has 1 to [`Name::MAX`] bytes.
+    /// Backslashes become slashes, runs of slashes become one, and leading slashes go, as does `./` in
+    /// front, where some clients and menus say that a name is relative. Case stays, and so do bytes from
+    /// 0x80 up. The result has 1 to [`Name::MAX`] bytes.
     ///
     /// # Errors
     ///
@@ -54,8 +55,12 @@ impl Name {
         if raw.iter().any(u8::is_ascii_control) {
             return Err(NameError::Control);
         }
-        let parts: Vec<&[u8]> =
+        let mut parts: Vec<&[u8]> =
             raw.split(|byte| is_separator(*byte)).filter(|part| !part.is_empty()).collect();
+        let leading = parts.iter().take_while(|part| **part == b".").count();
+        if leading < parts.len() {
+            parts.drain(..leading);
+        }
         if parts.iter().any(|part| matches!(*part, b"." | b"..")) {
             return Err(NameError::Dots);
         }
@@ -164,6 +169,11 @@ mod tests {
             (b"\\Boot\\BCD", b"Boot/BCD"),
             (b"//a///b", b"a/b"),
             (b"\\/a\\/\\b", b"a/b"),
+            (b"./a", b"a"),
+            (b".\\Boot\\BCD", b"Boot/BCD"),
+            (b"/./a", b"a"),
+            (b".//././a", b"a"),
+            (b"./.a", b".a"),
             (b"C:\\x", b"C:/x"),
             (b"....//x", b"..../x"),
             (b"...", b"..."),
@@ -193,6 +203,13 @@ mod tests {
             (b"..\\x", NameError::Dots),
             (b"a/../b", NameError::Dots),
             (b"a/./b", NameError::Dots),
+            (b"a/.", NameError::Dots),
+            (b"./", NameError::Dots),
+            (b"././.", NameError::Dots),
+            (b"./..", NameError::Dots),
+            (b"./../x", NameError::Dots),
+            (b"./a/./b", NameError::Dots),
+            (b"./a/", NameError::Directory),
             (b"a\\..", NameError::Dots),
             (b"/..", NameError::Dots),
             (b"../", NameError::Dots),

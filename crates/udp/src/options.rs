@@ -84,6 +84,11 @@ mod imp {
         set(socket, IPPROTO_IP, libc::IP_PKTINFO, 1)
     }
 
+    /// Lets a socket be bound to an address that no interface has.
+    pub(crate) fn allow_absent(socket: &Socket, v6: bool) -> io::Result<()> {
+        if v6 { socket.set_freebind_v6(true) } else { socket.set_freebind_v4(true) }
+    }
+
     /// Whether the kernel can cut a run of equal datagrams apart.
     pub(crate) fn can_segment(socket: &Socket) -> bool {
         // Off for the socket as a whole: each run says its own length.
@@ -158,6 +163,11 @@ mod imp {
         false
     }
 
+    /// Not known how.
+    pub(crate) fn allow_absent(_socket: &Socket, _v6: bool) -> io::Result<()> {
+        Err(io::ErrorKind::AddrNotAvailable.into())
+    }
+
     pub(crate) fn can_segment(_socket: &Socket) -> bool {
         false
     }
@@ -189,7 +199,7 @@ mod imp {
     }
 }
 
-pub(crate) use imp::{allow_fragments, can_segment, coalesce, report_local};
+pub(crate) use imp::{allow_absent, allow_fragments, can_segment, coalesce, report_local};
 use imp::{force_recv_buffer, force_send_buffer};
 
 /// Sets an option that is one integer.

@@ -53,6 +53,10 @@ pub struct BindOptions {
     /// Several sockets may be bound to the address, and share its datagrams by peer. All of them
     /// must ask for it. Off, a second socket gets [`BindError::InUse`].
     pub reuse_port: bool,
+    /// The address may be one that no interface has yet (`IP_FREEBIND`, `IPV6_FREEBIND`): datagrams
+    /// arrive and leave once one has it. [`Socket::is_absent`] tells. Linux and Android; off, or
+    /// elsewhere, such an address gets [`BindError::NoSuchAddress`].
+    pub absent: bool,
     /// Bytes of kernel memory asked for datagrams that wait to be read; 0 leaves the system's
     /// size. What was granted is in [`Socket::buffers`].
     pub recv_buffer: usize,
@@ -74,7 +78,8 @@ impl Default for BindOptions {
     fn default() -> BindOptions {
         let (recv_buffer, send_buffer) = (0, 0);
         let (io, gso) = (Io::best(), Gso::Auto);
-        BindOptions { io, reuse_port: false, recv_buffer, send_buffer, gso, gro: false }
+        let (reuse_port, absent, gro) = (false, false, false);
+        BindOptions { io, reuse_port, absent, recv_buffer, send_buffer, gso, gro }
     }
 }
 
@@ -143,6 +148,7 @@ pub struct Socket {
     pub(crate) segmentation: Segmentation,
     io: Io,
     local: SocketAddr,
+    absent: bool,
     buffers: Buffers,
 }
 
@@ -196,12 +202,17 @@ impl Socket {
             ..options.clone()
         };
         let set = Settings::of(&inner, bound.is_ipv6(), bound.ip().is_unspecified(), &options)?;
-        Ok(Socket::new(inner, bound.is_ipv6(), canonical(bound), set, options.io))
+        Ok(Socket::new(inner, bound.is_ipv6(), canonical(bound), set, options.io, false))
     }
 
     /// The bound address, with the real port.
     pub fn local_addr(&self) -> SocketAddr {
         self.local
+    }
+
+    /// Whether no interface had the address when it was bound ([`BindOptions::absent`]).
+    pub fn is_absent(&self) -> bool {
+        self.absent
     }
 
     /// The kernel buffers granted when the socket was bound.
@@ -261,16 +272,35 @@ impl Socket {
             reuse_port(&inner)?;
         }
         let set = Settings::of(&inner, v6, wildcard, options)?;
-        inner.bind(&address.into())?;
+        let absent = bind(&inner, address, options.absent && !wildcard)?;
         // A datagram may arrive from here on, so everything has to be set by now.
         let local = inner.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        Ok(Socket::new(inner, v6, local, set, options.io))
+        Ok(Socket::new(inner, v6, local, set, options.io, absent))
     }
 
-    fn new(inner: socket2::Socket, v6: bool, local: SocketAddr, set: Settings, io: Io) -> Socket {
+    fn new(
+        inner: socket2::Socket,
+        v6: bool,
+        local: SocketAddr,
+        set: Settings,
+        io: Io,
+        absent: bool,
+    ) -> Socket {
         let Settings { coalesced, segmentation, buffers } = set;
         let fixed = (!local.ip().is_unspecified()).then(|| Arrival::at(local.ip()));
-        Socket { inner, v6, fixed, coalesced, segmentation, io, local, buffers }
+        Socket { inner, v6, fixed, coalesced, segmentation, io, local, absent, buffers }
+    }
+}
+
+/// Binds a socket; with `absent` also to an address that no interface has. Returns whether none has.
+fn bind(socket: &socket2::Socket, address: SocketAddr, absent: bool) -> io::Result<bool> {
+    match socket.bind(&address.into()) {
+        Err(error) if absent && error.kind() == io::ErrorKind::AddrNotAvailable => {
+            // Asked for only now, because with it the system does not tell.
+            options::allow_absent(socket, address.is_ipv6())?;
+            socket.bind(&address.into()).map(|()| true)
+        }
+        result => result.map(|()| false),
     }
 }
 

@@ -9,6 +9,8 @@
 
 mod common;
 
+use std::net::SocketAddr;
+
 use common::{BOTH, at, bind, client, options, receive_one};
 use memtftp_udp::{BindError, BindOptions, Cast, Io, Socket};
 
@@ -17,7 +19,7 @@ fn the_bound_address_has_the_real_port() {
     for address in ["127.0.0.1:0", "[::1]:0", "0.0.0.0:0", "[::]:0"] {
         let socket = bind(address, Io::best());
         assert_ne!(socket.local_addr().port(), 0, "{address}");
-        assert_eq!(socket.local_addr().ip(), address.parse::<std::net::SocketAddr>().unwrap().ip());
+        assert_eq!(socket.local_addr().ip(), address.parse::<SocketAddr>().unwrap().ip());
     }
 }
 
@@ -40,6 +42,22 @@ fn an_address_of_another_host_is_not_there() {
     for address in ["203.0.113.77:0", "[2001:db8::77]:0"] {
         let error = Socket::bind(address.parse().unwrap(), &BindOptions::default()).unwrap_err();
         assert!(matches!(error, BindError::NoSuchAddress { .. }), "{error:?}");
+    }
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[test]
+fn an_address_that_comes_later_can_be_waited_for() {
+    for io in BOTH {
+        let absent = BindOptions { absent: true, ..options(io) };
+        for address in ["203.0.113.77:0", "[2001:db8::77]:0"] {
+            let address: SocketAddr = address.parse().unwrap();
+            let socket = Socket::bind(address, &absent).unwrap();
+            assert!(socket.is_absent() && socket.local_addr().ip() == address.ip());
+            let taken = Socket::bind(socket.local_addr(), &absent).unwrap_err();
+            assert!(matches!(taken, BindError::InUse { .. }), "{taken:?}");
+        }
+        assert!(!Socket::bind("127.0.0.1:0".parse().unwrap(), &absent).unwrap().is_absent());
     }
 }
 

@@ -324,6 +324,7 @@ impl Settings {
         let aliases: Vec<_> = self.aliases.clone().into_iter().collect();
         let config = Config {
             listen: self.listen_addresses()?,
+            absent_addresses: true,
             single_port: self.single_port.unwrap_or(defaults.single_port),
             transfer_ports: self.transfer_ports.map(|range| range.0),
             workers: self.workers,

@@ -12,6 +12,10 @@ fn spellings_of_one_name() {
     for name in ["dir/sub/file", "/dir/sub/file", "///dir/sub/file", "dir\\sub\\\\file"] {
         assert_eq!(client.get(name, &[]).unwrap(), b"content", "{name}");
     }
+    for name in ["./dir/sub/file", ".\\dir\\sub\\file", "/./dir/sub/file", "././/dir/sub/file"] {
+        assert_eq!(client.get(name, &[]).unwrap(), b"content", "{name}");
+        client.put(name, b"content", &[]).unwrap();
+    }
     assert_eq!(client.get("DIR/sub/file", &[]).unwrap_err().refusal().0, 1);
     let longest = "n".repeat(255);
     client.put(&longest, b"long", &[]).unwrap();
@@ -21,7 +25,7 @@ fn spellings_of_one_name() {
 #[test]
 fn bad_names_are_refused_with_a_reason() {
     let long = "x".repeat(300);
-    let table: [(&[u8], &str); 16] = [
+    let table: [(&[u8], &str); 18] = [
         (b"", "empty"),
         (b"/", "empty"),
         (b"\\\\", "empty"),
@@ -30,7 +34,9 @@ fn bad_names_are_refused_with_a_reason() {
         (b"/../../etc/passwd", ".."),
         (b"a/../file", ".."),
         (b"a\\..\\file", ".."),
-        (b"./file", ".."),
+        (b"./../file", ".."),
+        (b"a/./file", ".."),
+        (b"./", ".."),
         (b"..", ".."),
         (b"dir/", "slash"),
         (b"dir\\", "slash"),

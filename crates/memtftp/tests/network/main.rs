@@ -4,6 +4,7 @@
 
 mod broadcast;
 mod foreign;
+mod late;
 mod lockstep;
 mod peers;
 mod prompt;

@@ -48,6 +48,11 @@ fn it_says_what_would_happen_and_by_which_rule() {
         "fe80::1 reads \\pxelinux.0\n  this is another name of bios/loader\n\
          served as bios/loader, from FILES/bios/loader\n"
     );
+    for spelled in ["./SEPab12.xml", ".\\SEPab12.xml"] {
+        let said = said(&["--as", "10.0.0.7", "--read", spelled]);
+        assert!(said.contains("rule 1 \"phones\" matches"), "{said}");
+        assert!(said.ends_with("served as phones/AB12, from FILES/phones/AB12\n"), "{said}");
+    }
     let write = ["--as", "127.0.0.1", "--write", "a"];
     assert!(said(&write).ends_with("it depends on the hardware address: give --mac\n"));
     let with_mac = said(&[&write[..], &["--mac", "52:54:00:12:34:56"]].concat());

@@ -71,3 +71,13 @@ fn the_watchdog_lets_an_idle_worker_sleep() {
     let slept = sleeps() - before;
     assert!((SIGNS - 2..=SIGNS * 2).contains(&slept), "{slept} times in {SIGNS} signs");
 }
+
+/// With systemd's usual limit, a few seconds without an address or a disk are for ever.
+#[test]
+fn the_unit_has_no_limit_on_starts() {
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/../../packaging/debian/memtftp.service");
+    let unit = fs::read_to_string(unit).unwrap();
+    let (general, service) = unit.split_once("[Service]").unwrap();
+    assert!(general.lines().any(|line| line == "StartLimitIntervalSec=0"), "{general}");
+    assert!(service.lines().any(|line| line == "Restart=on-failure"), "{service}");
+}
