@@ -33,6 +33,7 @@ mod random;
 mod receiver;
 mod record;
 mod refusal;
+mod repeats;
 mod request;
 mod route;
 mod rtt;

@@ -7,6 +7,7 @@ use crate::config::{Patience, Timing};
 use crate::control::ControlPacket;
 use crate::negotiate::Agreed;
 use crate::netascii::Decoder;
+use crate::repeats::Repeats;
 use crate::request::Mode;
 use crate::rtt::Rtt;
 use crate::sender::Expiry;
@@ -53,6 +54,9 @@ pub struct Receiver {
     /// When an acknowledgement was sent, once, whose answer measures the round trip.
     sample: Option<Time>,
     sent_once: bool,
+    repeats: Repeats,
+    /// When a repeat of our answer may leave.
+    ack_at: Option<Time>,
     /// The last acknowledgement was repeated because nothing came.
     repeated: bool,
     rtt: Rtt,
@@ -115,6 +119,8 @@ impl Receiver {
             answered: now,
             sample: None,
             sent_once: false,
+            repeats: Repeats::default(),
+            ack_at: None,
             repeated: false,
             deadline: now + rtt.timeout(),
             rtt,
@@ -212,6 +218,9 @@ impl Receiver {
 
     /// To be called when [`poll_timeout`](Receiver::poll_timeout) has passed.
     pub fn handle_timeout(&mut self, now: Time) -> Expiry {
+        if self.ack_at.is_some_and(|at| at <= now) {
+            self.ack_at = None;
+        }
         if now < self.deadline || self.complete {
             return Expiry::Waiting;
         }
@@ -239,9 +248,16 @@ impl Receiver {
 
     /// What to send now.
     pub fn poll_transmit(&mut self, now: Time) -> Option<Acknowledgement> {
-        if !std::mem::take(&mut self.ack_due) {
+        if !self.ack_due {
             return None;
         }
+        if self.sent_once
+            && let Err(at) = self.repeats.admit(now, self.expected, self.rtt.smoothed())
+        {
+            self.ack_at = Some(at);
+            return None;
+        }
+        (self.ack_due, self.ack_at) = (false, None);
         if std::mem::replace(&mut self.sent_once, true) {
             self.sample = None;
             self.retransmissions = self.retransmissions.saturating_add(1);
@@ -259,7 +275,8 @@ impl Receiver {
 
     /// When [`handle_timeout`](Receiver::handle_timeout) is next needed; `None` once complete.
     pub fn poll_timeout(&self) -> Option<Time> {
-        (!self.complete).then_some(self.deadline)
+        let ours = self.ack_at.map_or(self.deadline, |at| at.min(self.deadline));
+        (!self.complete).then_some(ours)
     }
 
     /// Ends a complete transfer.
@@ -358,20 +375,28 @@ pub struct Dally<R> {
     last: BlockIndex,
     repeated: Bursts,
     ack_due: bool,
+    repeats: Repeats,
     _receipt: R,
 }
 
 impl<R> Dally<R> {
     /// The upload is committed, as `receipt` proves: its last block may be acknowledged.
     pub fn new(last: LastBlock, receipt: R) -> Dally<R> {
-        Dally { last: last.0, repeated: Bursts::default(), ack_due: true, _receipt: receipt }
+        Dally {
+            last: last.0,
+            repeated: Bursts::default(),
+            ack_due: true,
+            repeats: Repeats::default(),
+            _receipt: receipt,
+        }
     }
 
     /// Takes a DATA packet that came after the commit. The peer repeats its last window: the first
     /// block of it is answered, should the last be lost again.
-    pub fn handle_data(&mut self, block: u16) {
+    pub fn handle_data(&mut self, now: Time, block: u16) {
         let index = widen(block, self.last);
-        self.ack_due |= self.repeated.begins(index) || index == Some(self.last);
+        let asks = self.repeated.begins(index) || index == Some(self.last);
+        self.ack_due |= asks && self.repeats.admit(now, self.last, Duration::ZERO).is_ok();
     }
 
     /// Whether there is an ACK to send.

@@ -6,6 +6,7 @@ use crate::block::{BlockIndex, on_the_wire};
 use crate::config::{Patience, Timing};
 use crate::joining::Joining;
 use crate::negotiate::Agreed;
+use crate::repeats::Repeats;
 use crate::rtt::Rtt;
 use crate::source::Source;
 use crate::time::Time;
@@ -74,6 +75,10 @@ pub struct Sender<C> {
     deadline: Time,
     /// When to send the next burst of the window.
     burst_at: Option<Time>,
+    /// Repeats of the first block that is missing.
+    repeats: Repeats,
+    /// When to send it again, as a peer has asked too soon.
+    repeat_at: Option<Time>,
     /// When the peer last moved the transfer on.
     heard: Time,
     /// Nothing has come from the peer yet.
@@ -156,6 +161,8 @@ impl<C: AsRef<[u8]>> Sender<C> {
             rtt,
             patience: Patience::new(&timing),
             burst_at: None,
+            repeats: Repeats::default(),
+            repeat_at: None,
             heard: now,
             unproven: true,
             opening_repeats: timing.opening_repeats,
@@ -211,8 +218,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
             self.doubt(now);
         } else {
             // The window was cut short: something behind `index` is missing.
-            self.restart_window(now);
-            self.reported = true;
+            self.repair_gap(now);
         }
         AckOutcome::Taken
     }
@@ -244,8 +250,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
                 self.doubt(now);
             }
         } else {
-            self.restart_window(now);
-            self.reported = true;
+            self.repair_gap(now);
         }
         AckOutcome::Taken
     }
@@ -278,30 +283,48 @@ impl<C: AsRef<[u8]>> Sender<C> {
         }
         if now < self.deadline {
             if self.doubt_at.is_some_and(|at| at <= now) {
-                self.restart_window(now);
+                self.doubt_at = None;
+                self.repair(now);
+            } else if self.repeat_at.is_some_and(|at| at <= now) {
+                self.repair(now);
             }
             return Expiry::Waiting;
         }
         if now >= self.heard + self.patience() {
             return Expiry::GivenUp;
         }
-        if self.unproven {
-            let Some(left) = self.opening_repeats.checked_sub(1) else {
-                self.arm(now);
-                return Expiry::Waiting;
-            };
-            self.opening_repeats = left;
+        if self.unproven && self.opening_repeats == 0 {
+            self.arm(now);
+            return Expiry::Waiting;
         }
-        self.rtt.back_off();
         if self.opening {
+            self.note_time_out();
             self.opening_due = true;
             self.opening_sent = None;
+            self.arm(now);
         } else {
-            self.joining.timed_out();
-            self.restart_window(now);
+            self.time_out(now);
         }
-        self.arm(now);
         Expiry::Waiting
+    }
+
+    /// Starts the window over after a silence.
+    fn time_out(&mut self, now: Time) {
+        if let Err(at) = self.admit_repeat(now) {
+            self.deadline = at.min(self.heard + self.patience());
+            return;
+        }
+        self.note_time_out();
+        self.joining.timed_out();
+        self.restart_window(now);
+        self.arm(now);
+    }
+
+    fn note_time_out(&mut self) {
+        self.rtt.back_off();
+        if self.unproven {
+            self.opening_repeats = self.opening_repeats.saturating_sub(1);
+        }
     }
 
     /// Sends the first packet again, because the peer has repeated its request.
@@ -310,11 +333,33 @@ impl<C: AsRef<[u8]>> Sender<C> {
             return;
         }
         self.opening_sent = None;
-        if self.opening {
-            self.opening_due = true;
-        } else {
-            self.start_window(now);
+        match self.admit_repeat(now) {
+            Err(at) => self.repeat_at = Some(at),
+            Ok(()) if self.opening => self.opening_due = true,
+            Ok(()) => self.start_window(now),
         }
+    }
+
+    /// Starts the window over at a gap that the peer reports, if that was not just done.
+    fn repair_gap(&mut self, now: Time) {
+        if self.repair(now) {
+            self.reported = true;
+        }
+    }
+
+    /// Sends again what is missing first, now or when it may leave; true if now.
+    fn repair(&mut self, now: Time) -> bool {
+        self.repeat_at = None;
+        match self.admit_repeat(now) {
+            Err(at) => self.repeat_at = Some(at),
+            Ok(()) if self.opening => self.opening_due = true,
+            Ok(()) => self.restart_window(now),
+        }
+        self.repeat_at.is_none()
+    }
+
+    fn admit_repeat(&mut self, now: Time) -> Result<(), Time> {
+        self.repeats.admit(now, self.acked + 1, self.rtt.smoothed())
     }
 
     /// What to send now, at most `max_blocks` in one run.
@@ -368,7 +413,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
 
     /// The same, but the peer's silence is borne with for this much longer.
     pub(crate) fn due(&self, slack: Duration) -> Time {
-        let ours = [self.burst_at, self.doubt_at].into_iter().flatten();
+        let ours = [self.burst_at, self.doubt_at, self.repeat_at].into_iter().flatten();
         let end = self.heard + self.patience();
         ours.fold((self.deadline + slack).min(end), Time::min)
     }
@@ -465,6 +510,7 @@ impl<C: AsRef<[u8]>> Sender<C> {
         self.allowance = self.burst;
         self.burst_at = None;
         self.doubt_at = None;
+        self.repeat_at = None;
         self.reported = false;
         self.arm(now);
     }

@@ -309,7 +309,9 @@ impl<C: AsRef<[u8]>> Client<C> {
             (Packet::Data { block, payload }, State::Getting(_)) => {
                 return self.handle_data(now, *block, payload, store);
             }
-            (Packet::Data { block, .. }, State::Dallying(dally, _)) => dally.handle_data(*block),
+            (Packet::Data { block, .. }, State::Dallying(dally, _)) => {
+                dally.handle_data(now, *block)
+            }
             (Packet::Ack { block }, State::Putting(sender)) => {
                 let outcome = sender.handle_ack(now, *block);
                 if outcome == AckOutcome::Complete {
@@ -318,7 +320,7 @@ impl<C: AsRef<[u8]>> Client<C> {
             }
             // The server has not heard our answer to its first.
             (Packet::OptionAck(_), State::Getting(receiver)) => receiver.repeat_first(),
-            (Packet::OptionAck(_), State::Putting(sender)) => sender.repeat_first(now),
+            // To a put it is a duplicate of ACK 0, which brings no DATA (RFC 1123 section 4.2.3.1).
             (Packet::Error { .. }, State::Dallying(..) | State::Over) => {}
             (Packet::Error { code, text }, _) => self.refused(*code, text),
             _ => {}

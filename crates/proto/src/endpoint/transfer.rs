@@ -66,7 +66,7 @@ impl<F: Files> Endpoint<F> {
         let Some(session) = self.sessions.get_mut(id) else { return };
         match (packet, &mut session.state) {
             (Packet::Data { block, .. }, State::Dallying(dally)) => {
-                dally.handle_data(block);
+                dally.handle_data(now, block);
                 session.linger(now, self.config.linger);
                 self.touch(id);
             }
