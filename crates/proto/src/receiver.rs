@@ -251,8 +251,10 @@ impl Receiver {
         if !self.ack_due {
             return None;
         }
+        // The OACK and the ACK 0 behind it are two answers.
+        let answer = self.expected * 2 + u64::from(self.opening);
         if self.sent_once
-            && let Err(at) = self.repeats.admit(now, self.expected, self.rtt.smoothed())
+            && let Err(at) = self.repeats.admit(now, answer, self.rtt.smoothed())
         {
             self.ack_at = Some(at);
             return None;

@@ -469,6 +469,7 @@ fn a_late_block_is_no_answer_to_an_oack() {
         assert_eq!(server.request(&upload), granted, "{block:?}");
         // Whereas this shows that the OACK has arrived and block 1 has not.
         assert_eq!(server.says(&data(2, &[2; 1_400])), [ack(0)]);
+        server.quiet_until(20);
         assert_eq!(server.request(&upload), [ack(0)]);
         let whole: Vec<Say> = (1..=3).map(|number| data(number, &[2; 1_400])).collect();
         whole.iter().for_each(|block| drop(server.says(block)));
