@@ -310,7 +310,7 @@ impl<C: AsRef<[u8]>> Client<C> {
                 return self.handle_data(now, *block, payload, store);
             }
             (Packet::Data { block, .. }, State::Dallying(dally, _)) => {
-                dally.handle_data(now, *block)
+                dally.handle_data(now, *block);
             }
             (Packet::Ack { block }, State::Putting(sender)) => {
                 let outcome = sender.handle_ack(now, *block);
