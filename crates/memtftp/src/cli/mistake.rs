@@ -136,7 +136,7 @@ mod tests {
             ),
             (
                 "serve --uploads on",
-                "--uploads on: give off, create or replace (see memtftp serve --help)",
+                "--uploads on: give off, create, keep-preloaded or replace (see memtftp serve --help)",
             ),
             (
                 "get --mode octett h/a",

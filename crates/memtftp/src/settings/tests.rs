@@ -88,7 +88,10 @@ fn what_is_wrong_in_a_file_is_said_with_its_line() {
         ("memory = \"lots\"\n", "FILE:1:10: memory = \"lots\": give a size like 500M"),
         ("listen = [\"nowhere\"]\n", "FILE:1:11: listen = \"nowhere\": give an address"),
         ("listen = [[\"::\"]]\n", "FILE:1:10: listen: give a list of values"),
-        ("uploads = \"on\"\n", "FILE:1:11: uploads = \"on\": give off or create or replace"),
+        (
+            "uploads = \"on\"\n",
+            "FILE:1:11: uploads = \"on\": give off or create or keep-preloaded or replace",
+        ),
         ("allow = [\"any\",\n \"10.0.0.0/8\"]\n", "FILE:1:1 (allow): --allow any"),
         ("allow = []\n", "FILE:1:9: allow = []: an empty list"),
         (

@@ -101,7 +101,7 @@ fn what_cannot_be_done_is_said_at_once() {
     };
     says("tftp://192.0.2.1/a", &[], "192.0.2.1:69 is a public address");
     says("tftp://192.0.2.1/a", &[], "Give --i-own-this-server if it is yours");
-    says("http://127.0.0.1/a", &[], "does not begin with tftp://");
+    says("http://127.0.0.1/a", &[], "is a URL of another scheme");
     says("tftp://127.0.0.1/", &[], "the URL names no file");
     says("tftp://127.0.0.1/a;mode=netascii", &[], "leave ;mode=netascii out");
     says("tftp://10.0.0.1/a", &["--put", "--spread"], "10.0.0.1:69 is none: leave it out");
