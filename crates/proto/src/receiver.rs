@@ -24,6 +24,9 @@ const FIRST_FLOOR: Duration = Duration::from_secs(8);
 /// How often it does so: the request may be forged.
 const FIRST_REPEATS: u8 = 2;
 
+/// Nothing of the transfer before is under way any more, this long after our answer to the request.
+const PAST: Duration = Duration::from_secs(3);
+
 /// Takes blocks in order and acknowledges each window (RFC 7440). Lock-step is a window of one.
 ///
 /// Order of calls: any `handle_*`, then [`poll_transmit`](Receiver::poll_transmit), then
@@ -155,7 +158,10 @@ impl Receiver {
         if self.complete || index != Some(self.expected) {
             // Before the first block only others of the first window are of this transfer. Any other
             // is a late one of the transfer before, and says nothing of our OACK.
-            if self.is_proven() || self.is_in_window(block, payload) {
+            if self.is_proven()
+                || self.is_in_window(block, payload)
+                || self.is_behind_a_lost_block(now, block, payload)
+            {
                 self.note_out_of_order(now, index);
             }
             return Ok(Verdict::OutOfOrder);
@@ -289,6 +295,14 @@ impl Receiver {
     /// Whether the peer has sent a block.
     pub fn is_proven(&self) -> bool {
         self.expected > 1
+    }
+
+    /// Whether this is the block behind the first window, whole, long after our answer: atftp goes on with
+    /// it after a time-out when a block of that window was lost, and then waits for an ACK.
+    fn is_behind_a_lost_block(&self, now: Time, block: u16, payload: &[u8]) -> bool {
+        let is_next = u64::from(block) == u64::from(self.windowsize) + 1;
+        let is_whole = payload.len() == usize::from(self.blksize);
+        is_next && is_whole && now.since(self.answered) >= PAST
     }
 
     /// Whether a DATA packet is of the window that is wanted.

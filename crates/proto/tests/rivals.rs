@@ -479,6 +479,28 @@ fn a_late_block_is_no_answer_to_an_oack() {
     }
 }
 
+/// atftp goes on with the next block after a time-out, and needs an ACK to come back to the lost one.
+#[test]
+fn a_client_that_goes_on_behind_its_lost_first_block_is_told() {
+    for (options, answer) in
+        [(&[][..], ack(0)), (&[("blksize", "600")], oack(&[("blksize", "600")]))]
+    {
+        let mut server = Server::single_port();
+        assert_eq!(server.request(&wrq("new", options)), [answer]);
+        let size = if options.is_empty() { 512 } else { 600 };
+        assert_eq!(
+            server.says(&data(2, &vec![2; size])),
+            [],
+            "so soon it may be of another transfer"
+        );
+        server.quiet_until(5_000);
+        assert_eq!(server.says(&data(2, &[2; 100])), [], "nor is the last of another");
+        assert_eq!(server.says(&data(2, &vec![2; size])), [ack(0)]);
+        assert_eq!(server.says(&data(1, b"all")), [ack(1)]);
+        server.ends_clean();
+    }
+}
+
 #[test]
 fn a_late_block_is_no_answer_to_an_ack_0_and_ends_nothing() {
     let mut server = Server::single_port();

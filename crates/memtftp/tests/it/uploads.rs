@@ -1,6 +1,6 @@
 //! Whole or not there.
 
-use testkit::{Memtftp, Packet, Raw, ack, bytes, data, error, rrq, wrq};
+use testkit::{Memtftp, Packet, Raw, ack, bytes, data, error, rrq, wait_for, wrq};
 
 use crate::{only, serve, serve_in_order};
 
@@ -128,7 +128,11 @@ fn the_last_ack_is_repeated_and_nothing_is_committed_twice() {
     assert_eq!(writer.say(&last), Packet::Ack(2));
     write(&server, "file", b"newer");
     for _ in 0..3 {
-        writer.reply(&last);
+        // A second repeat has to wait, so the block comes until it is answered.
+        wait_for("the last ACK again", || {
+            writer.reply(&last);
+            writer.has_packet().then_some(())
+        });
         assert_eq!(writer.receive_any(), Packet::Ack(2));
     }
     assert_eq!(read(&server, "file").unwrap(), b"newer");

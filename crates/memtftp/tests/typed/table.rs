@@ -124,7 +124,7 @@ const TABLE: &[(&str, i32, &str)] = &[
     ("serve -l :69", 1, "give an address"),
     ("serve -l localhost", 1, "give an address"),
     ("serve --allow 10.0.0.0/33", 1, "give a network"),
-    ("serve --uploads yes", 1, "give off, create or replace"),
+    ("serve --uploads yes", 1, "give off, create, keep-preloaded or replace"),
     ("serve --uploads craete", 1, "did you mean create?"),
     ("serve --memory lots", 1, "give a size like 500M or 2GiB"),
     ("serve --memory 1GB5", 1, "give a size"),
