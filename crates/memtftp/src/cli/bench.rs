@@ -12,7 +12,7 @@ use crate::cli::values::{any_windowsize, blksize, count, duration, size, some_co
 /// Flags of `memtftp bench`.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct BenchFlags {
-    /// Server and file: HOST[:PORT]/NAME or `tftp://HOST[:PORT]/NAME`; port 69 without one
+    /// Server and file: `HOST[:PORT]/NAME` or `tftp://HOST[:PORT]/NAME`; port 69 without one
     #[arg(value_name = "HOST/NAME")]
     pub(crate) url: String,
 
