@@ -6,7 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
 
-use testkit::{Client, Job, Memtftp, Raw, STATUS_SOCKET, bytes, rrq, unprivileged};
+use testkit::{Client, Job, Memtftp, Packet, Raw, STATUS_SOCKET, bytes, rrq, unprivileged};
 
 use crate::{BINARY, Disk, get, refused};
 
@@ -141,6 +141,9 @@ fn a_file_of_two_gigabytes_is_served() {
     drop(file);
     crate::age(&disk.path("image"));
     let server = disk.serve(&["--memory", "3GiB"]);
+    // Loading it may take longer than a client asks with options.
+    let loaded = Raw::new(server.address()).ask(&rrq("image", &[("tsize", "0")]));
+    assert_eq!(loaded, Packet::oack(&[("tsize", &SIZE.to_string())]));
     let local = server.path("copy");
     let url = format!("tftp://{}/image", server.address());
     let status = Command::new(crate::BINARY).args(["get", "--quiet", &url]).arg(&local).status();
